@@ -1,0 +1,36 @@
+# Everything lands in .venv and .local; `make clean` removes both.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.8
+# The first interpreter that runs and is 3.10 to 3.13; pyenv leaves shims that only print an error.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: venv
+venv: $(INSTALLED)  ## install everything into .venv (done by the other targets)
+
+$(BIN)/uv:
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found. Install one, or say which: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "==> creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(INSTALLED): requirements-dev.lock | $(BIN)/uv
+	@echo "==> installing Airflow and the demo's packages into $(VENV) (pinned, hashes checked)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+.PHONY: lock
+lock: | $(BIN)/uv  ## resolve requirements*.txt into the lock files anew
+	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
+		requirements.txt -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
+		requirements.txt requirements-dev.txt -c requirements.lock --override requirements-overrides.txt -o requirements-dev.lock
