@@ -1,0 +1,86 @@
+"""Make one blueprint a deployed model that answers.
+
+Safe to run again at any time: a second run writes nothing, and a run after a failed one goes on where that one stopped.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, chain
+
+from opensearch_ml.folders import catalog
+from opensearch_ml.operators.cluster import (
+    OpenSearchAddTrustedEndpointsOperator,
+    OpenSearchMapRoleOperator,
+    OpenSearchUpdateMLSettingsOperator,
+)
+from opensearch_ml.operators.connector import OpenSearchCreateConnectorOperator
+from opensearch_ml.operators.model import (
+    OpenSearchCreateModelGroupOperator,
+    OpenSearchDeployModelOperator,
+    OpenSearchPredictOperator,
+    OpenSearchRegisterModelOperator,
+)
+from opensearch_ml.operators.preflight import OpenSearchCheckIamRoleOperator, OpenSearchPreflightOperator
+from opensearch_ml.sensors import OpenSearchDeployTaskSensor
+
+BLUEPRINTS = catalog().blueprint_names()
+
+with DAG(
+    dag_id="opensearch_ml_provision",
+    description="A blueprint becomes a deployed, answering model",
+    doc_md=__doc__,
+    schedule=None,
+    tags=["opensearch-ml"],
+    params={
+        "blueprint": Param(
+            BLUEPRINTS[0] if BLUEPRINTS else None,
+            type="string",
+            enum=BLUEPRINTS or None,
+            title="Blueprint",
+            description="A file in the blueprints folder",
+        ),
+        "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
+        "aws_conn_id": Param("aws_default", type="string", title="AWS connection (for blueprints with an IAM role)"),
+    },
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=5),
+        "opensearch_conn_id": "{{ params.opensearch_conn_id }}",
+    },
+):
+    BLUEPRINT = "{{ params.blueprint }}"
+
+    preflight = OpenSearchPreflightOperator(task_id="preflight", blueprint=BLUEPRINT)
+    iam_role = OpenSearchCheckIamRoleOperator(
+        task_id="iam_role", blueprint=BLUEPRINT, aws_conn_id="{{ params.aws_conn_id }}"
+    )
+    # These three write lists that the whole cluster shares and that carry no version: one run at a time.
+    ml_settings = OpenSearchUpdateMLSettingsOperator(task_id="ml_settings", max_active_tis_per_dag=1)
+    role_mapping = OpenSearchMapRoleOperator(task_id="role_mapping", max_active_tis_per_dag=1)
+    trusted_endpoints = OpenSearchAddTrustedEndpointsOperator(
+        task_id="trusted_endpoints", blueprint=BLUEPRINT, max_active_tis_per_dag=1
+    )
+    connector = OpenSearchCreateConnectorOperator(task_id="connector", blueprint=BLUEPRINT)
+    model_group = OpenSearchCreateModelGroupOperator(task_id="model_group", blueprint=BLUEPRINT)
+    model = OpenSearchRegisterModelOperator(
+        task_id="model", blueprint=BLUEPRINT, model_group_id=model_group.output, connector_id=connector.output
+    )
+    deploy = OpenSearchDeployModelOperator(task_id="deploy", model_id=model.output)
+    deployed = OpenSearchDeployTaskSensor(task_id="deployed", model_id=model.output, deploy_task_id=deploy.output)
+    smoke_predict = OpenSearchPredictOperator(task_id="smoke_predict", blueprint=BLUEPRINT, model_id=model.output)
+
+    chain(
+        preflight,
+        iam_role,
+        ml_settings,
+        role_mapping,
+        trusted_endpoints,
+        connector,
+        model_group,
+        model,
+        deploy,
+        deployed,
+        smoke_predict,
+    )

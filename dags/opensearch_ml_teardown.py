@@ -1,0 +1,49 @@
+"""Take away what was made for one blueprint, in the order that breaks nothing else.
+
+Deletes only what we own: what others use, share or made by hand stays, and the log says so. Cluster settings and role
+mappings stay as they are.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param, chain
+
+from opensearch_ml.folders import catalog
+from opensearch_ml.operators.cluster import OpenSearchRemoveTrustedEndpointsOperator
+from opensearch_ml.operators.connector import OpenSearchDeleteConnectorOperator
+from opensearch_ml.operators.model import (
+    OpenSearchDeleteModelGroupOperator,
+    OpenSearchDeleteModelOperator,
+    OpenSearchUndeployModelOperator,
+)
+
+BLUEPRINTS = catalog().blueprint_names()
+
+with DAG(
+    dag_id="opensearch_ml_teardown",
+    description="Remove a blueprint's model, connector, group and trusted endpoints",
+    doc_md=__doc__,
+    schedule=None,
+    tags=["opensearch-ml"],
+    params={
+        # No default: what is deleted is said in as many words.
+        "blueprint": Param(type="string", enum=BLUEPRINTS or None, title="Blueprint"),
+        "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
+    },
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=5),
+        "opensearch_conn_id": "{{ params.opensearch_conn_id }}",
+    },
+):
+    BLUEPRINT = "{{ params.blueprint }}"
+
+    chain(
+        OpenSearchUndeployModelOperator(task_id="undeploy", blueprint=BLUEPRINT),
+        OpenSearchDeleteModelOperator(task_id="delete_model", blueprint=BLUEPRINT),
+        OpenSearchDeleteConnectorOperator(task_id="delete_connector", blueprint=BLUEPRINT),
+        OpenSearchDeleteModelGroupOperator(task_id="delete_model_group", blueprint=BLUEPRINT),
+        OpenSearchRemoveTrustedEndpointsOperator(task_id="remove_trusted_endpoints", max_active_tis_per_dag=1),
+    )

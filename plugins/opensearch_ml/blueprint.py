@@ -1,0 +1,234 @@
+"""The blueprint: one remote model as a user writes it, checked before anything is sent.
+
+`connector` is the documented body of ``POST /_plugins/_ml/connectors/_create``, verbatim, but for its secrets, which
+are references. The server drops unknown fields silently and takes much that breaks at predict; here both are findings.
+Source: https://docs.opensearch.org/latest/ml-commons-plugin/remote-models/blueprints/ and what 2.19.1 and 3.6.0 do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+
+from opensearch_ml import checks, trusted_endpoints
+from opensearch_ml.answer import Expectation
+from opensearch_ml.errors import InvalidBlueprint
+from opensearch_ml.findings import findings_of
+
+Protocol = Literal["http", "aws_sigv4", "mcp_sse", "mcp_streamable_http"]
+AccessMode = Literal["public", "private", "restricted"]
+ActionType = Literal["predict", "execute", "batch_predict", "batch_predict_status", "cancel_batch_predict"]
+
+
+class _Strict(BaseModel):
+    # Inputs are hidden because a value in the wrong place may be a secret.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+
+
+class CredentialReference(_Strict):
+    """Where a secret is, resolved only inside the running task."""
+
+    conn_id: str | None = Field(default=None, description="Airflow connection that holds the secret")
+    field: str = Field(default="password", description="Field of the connection: password, login, host, or extra.<key>")
+    variable: str | None = Field(default=None, description="Airflow variable that holds the secret")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> CredentialReference:
+        if (self.conn_id is None) == (self.variable is None):
+            raise ValueError("needs either conn_id or variable")
+        if self.field not in ("password", "login", "host") and not self.field.startswith("extra."):
+            raise ValueError("field is one of password, login, host, extra.<key>")
+        return self
+
+    def __str__(self) -> str:
+        return f"variable {self.variable}" if self.variable else f"{self.field} of connection {self.conn_id}"
+
+
+Credential = Annotated[
+    Annotated[CredentialReference, Tag("reference")] | Annotated[str, Tag("literal")],
+    Discriminator(lambda value: "literal" if isinstance(value, (str, int, float)) else "reference"),
+]
+
+
+class ClientConfig(_Strict):
+    """How the cluster calls the endpoint. Time-outs are seconds, but for server 2.13 (milliseconds)."""
+
+    max_connection: int | None = Field(default=None, ge=1)
+    connection_timeout: int | None = Field(default=None, ge=1)
+    read_timeout: int | None = Field(default=None, ge=1)
+    retry_backoff_millis: int | None = Field(default=None, ge=0)
+    retry_timeout_seconds: int | None = Field(default=None, ge=0)
+    max_retry_times: int | None = Field(default=None, ge=-1)
+    retry_backoff_policy: Literal["constant", "exponential_equal_jitter", "exponential_full_jitter"] | None = None
+    skip_ssl_verification: bool | None = None
+
+
+class Action(_Strict):
+    """One HTTP call of a connector."""
+
+    action_type: ActionType
+    method: Literal["POST", "GET", "PUT", "DELETE"]
+    url: str
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    headers: dict[str, str] | None = None
+    request_body: str | None = None
+    pre_process_function: str | None = None
+    post_process_function: str | None = None
+
+    @field_validator("action_type", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _as_strings(cls, value: Any) -> Any:
+        return {k: v if isinstance(v, str) else str(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+class Connector(_Strict):
+    """The documented connector body; its credential holds references."""
+
+    name: str = Field(min_length=1, max_length=256)
+    version: int | float | str = 1
+    protocol: Protocol
+    description: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    credential: dict[str, Credential] = Field(default_factory=dict)
+    actions: list[Action] = Field(default_factory=list)
+    client_config: ClientConfig | None = None
+    access_mode: AccessMode | None = None
+    backend_roles: list[str] | None = None
+    add_all_backend_roles: bool | None = None
+    url: str | None = Field(default=None, description="MCP protocols only")
+    headers: dict[str, str] | None = Field(default=None, description="MCP protocols only")
+
+    @property
+    def is_mcp(self) -> bool:
+        """MCP connectors are sources of tools for agents: no model can be registered on one."""
+        return self.protocol.startswith("mcp_")
+
+    @property
+    def references(self) -> dict[str, CredentialReference]:
+        """The credential's references, by key."""
+        return {key: value for key, value in self.credential.items() if isinstance(value, CredentialReference)}
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs that the cluster checks against its trusted endpoints."""
+        return [action.url for action in self.actions] + ([self.url] if self.url else [])
+
+
+class ModelGroup(_Strict):
+    """The model group that holds the model: created, or reused if one has the name already."""
+
+    name: str = Field(min_length=1, max_length=256)
+    description: str | None = None
+    access_mode: AccessMode | None = None
+    backend_roles: list[str] | None = None
+    add_all_backend_roles: bool | None = None
+
+
+class RateLimiter(_Strict):
+    """How many predicts a model takes."""
+
+    limit: float = Field(gt=0)
+    unit: Literal["NANOSECONDS", "MICROSECONDS", "MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"]
+
+
+class Model(_Strict):
+    """The documented fields of ``POST /_plugins/_ml/models/_register``, for a remote model."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=256, description="Default: the blueprint's name")
+    function_name: Literal["remote"] = "remote"
+    description: str | None = None
+    group: ModelGroup | None = Field(default=None, description="Default: a group with the model's name")
+    is_enabled: bool | None = None
+    rate_limiter: RateLimiter | None = None
+    guardrails: dict[str, Any] | None = None
+    interface: dict[str, Any] | None = None
+    config: dict[str, Any] | None = Field(default=None, alias="model_config")
+    deploy_setting: dict[str, Any] | None = None
+
+    @field_validator("group", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("function_name", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+class SmokeTest(_Strict):
+    """One predict, and what its answer must hold."""
+
+    parameters: dict[str, Any]
+    expect: list[Expectation] = Field(min_length=1)
+
+    @field_validator("expect", mode="before")
+    @classmethod
+    def _one_alone(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+
+class Blueprint(_Strict):
+    """One remote model.
+
+    :param name: the file's stem; it identifies what we made for this blueprint in a cluster.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)
+    connector: Connector
+    inline: bool = Field(default=False, description="True: the connector lives inside the model (internal connector)")
+    model: Model = Field(default_factory=Model)
+    smoke_test: SmokeTest | None = None
+    trusted_endpoints: list[str] | None = Field(default=None, description="Default: derived from the actions' URLs")
+    variables: dict[str, Any] = Field(default_factory=dict, description="Defaults for ${variables.x}; targets override")
+
+    @classmethod
+    def parse(cls, name: str, document: Any, *, source: str) -> Blueprint:
+        """Check a parsed document and return the blueprint.
+
+        :param document: the document, its ``${variables.x}`` filled.
+        :param source: where it comes from, for the message.
+        :raises InvalidBlueprint: with all findings at once.
+        """
+        if not isinstance(document, Mapping):
+            raise InvalidBlueprint(source, findings_of("", "is not a mapping", "Start with `connector:`."))
+        try:
+            blueprint = cls.model_validate({**document, "name": name})
+        except ValidationError as error:
+            raise InvalidBlueprint(source, findings_of(error, cls)) from None
+        if findings := checks.findings(blueprint):
+            raise InvalidBlueprint(source, findings)
+        return blueprint
+
+    @property
+    def model_name(self) -> str:
+        """The name that the model is registered under."""
+        return self.model.name or self.name
+
+    @property
+    def group_name(self) -> str:
+        """The name of the model group; always passed, because without one the server skips access control."""
+        return self.model.group.name if self.model.group else self.model_name
+
+    @property
+    def trusted(self) -> list[tuple[str, str]]:
+        """Pairs of (pattern, example URL) that the cluster has to trust for this connector."""
+        parameters = self.connector.parameters
+        pairs = []
+        for url in self.connector.urls:
+            example = trusted_endpoints.example_url(url, parameters)
+            given = next((p for p in self.trusted_endpoints or () if trusted_endpoints.covers(p, example)), None)
+            pairs.append((given or trusted_endpoints.derive(url, parameters), example))
+        return pairs

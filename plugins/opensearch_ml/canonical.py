@@ -1,0 +1,102 @@
+"""One comparable form for what a blueprint wants and what the server holds, and what differs between them.
+
+The server stores every parameter as a string, upper-cases action types, fills the defaults of ``client_config``, never
+gives a credential back and adds times and owners. We send parameters and headers as strings already, because how Java
+writes a float (1.5E10) is not how anybody else does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from opensearch_ml import OWNER, fingerprint
+from opensearch_ml.blueprint import Blueprint
+
+MARK_OWNER = "opensearch_ml_owner"
+MARK_BLUEPRINT = "opensearch_ml_blueprint"
+MARK_CREDENTIAL = "opensearch_ml_credential"
+
+COMPARED = ("name", "version", "protocol", "description", "parameters", "actions", "client_config", "url", "headers")
+CLIENT_DEFAULTS = {
+    "max_connection": 30,
+    "retry_backoff_millis": 200,
+    "retry_timeout_seconds": 30,
+    "max_retry_times": 0,
+    "retry_backoff_policy": "constant",
+    "skip_ssl_verification": False,
+}
+SECONDS_SINCE = (3, 6)  # before, a time-out that is not given is 30000, and counts as seconds
+
+
+def connector_body(blueprint: Blueprint, credential: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body of ``POST /_plugins/_ml/connectors/_create``, with our marks.
+
+    :param credential: the resolved credential; the result holds it in clear and is for the request alone.
+    """
+    connector = blueprint.connector
+    body = connector.model_dump(exclude_none=True, exclude={"credential", "parameters"})
+    body["parameters"] = {
+        **{key: as_stored(value) for key, value in connector.parameters.items()},
+        MARK_OWNER: OWNER,
+        MARK_BLUEPRINT: blueprint.name,
+        MARK_CREDENTIAL: fingerprint.fingerprint(credential),
+    }
+    if credential:
+        body["credential"] = dict(credential)
+    if connector.is_mcp:
+        del body["actions"]
+    return body
+
+
+def as_stored(value: Any) -> str:
+    """Return a parameter's value as the server stores it."""
+    if isinstance(value, str):
+        return value
+    # Compact, because that is how the server writes an object that it is sent as one.
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def differences(
+    blueprint: Blueprint, credential: Mapping[str, str], found: Mapping[str, Any], version: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Return the dotted paths in which the server's connector differs from the blueprint; never the values.
+
+    :param found: the connector as GET or search returns it, standalone or inside a model.
+    :param version: the server's version, for the defaults that it fills in.
+    """
+    parameters = dict(found.get("parameters") or {})
+    known = parameters.pop(MARK_CREDENTIAL, None)
+    held = {**found, "parameters": parameters}
+    wanted = connector_body(blueprint, {})
+    wanted["parameters"].pop(MARK_CREDENTIAL)
+    paths = list(_differing(_canonical(wanted, version), _canonical(held, version)))
+    if not fingerprint.matches(known, credential):
+        paths.append("credential")
+    return tuple(sorted(paths))
+
+
+def _canonical(connector: Mapping[str, Any], version: tuple[int, ...]) -> dict[str, Any]:
+    body = {key: connector[key] for key in COMPARED if connector.get(key)}
+    body["version"] = str(connector.get("version", 1))
+    body["parameters"] = {key: as_stored(value) for key, value in (connector.get("parameters") or {}).items()}
+    body["actions"] = [
+        {key: value for key, value in action.items() if value} | {"action_type": action["action_type"].upper()}
+        for action in connector.get("actions") or ()
+    ]
+    timeout = 30 if version >= SECONDS_SINCE else 30000
+    defaults = CLIENT_DEFAULTS | {"connection_timeout": timeout, "read_timeout": timeout}
+    body["client_config"] = defaults | (connector.get("client_config") or {})
+    return body
+
+
+def _differing(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
+    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        for key in sorted(wanted.keys() | found.keys()):
+            yield from _differing(wanted.get(key), found.get(key), f"{path}.{key}".lstrip("."))
+    elif isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
+        for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
+            yield from _differing(one, other, f"{path}.{index}")
+    elif wanted != found:
+        yield path

@@ -1,0 +1,166 @@
+"""What can go wrong, and what to do about it.
+
+    OpenSearchMLError
+    ├── Transient                 the same call may succeed later
+    │   ├── Unreachable           no answer: refused, no such host, time-out
+    │   ├── ServerBusy            429, 502, 503, 504
+    │   ├── Conflict              another writer was faster
+    │   └── RemoteModelBusy       the model's platform answered 429 or 5xx, or not in time
+    └── Final                     the same call will fail again
+        ├── InvalidBlueprint      also InvalidTarget: findings in a file, before any request
+        ├── UnresolvedCredential  a reference that no connection or variable answers
+        ├── TLSNotVerified        the cluster's certificate is not trusted
+        ├── AuthenticationFailed  401
+        ├── PermissionDenied      403
+        ├── NotFound              404
+        ├── UntrustedEndpoint     the cluster does not trust the connector's URL
+        ├── RequestRefused        any other 4xx or 5xx
+        ├── InUse                 somebody still uses it
+        ├── DeployFailed          the model cannot be deployed
+        ├── RemoteModelRefused    the model's platform answered 4xx
+        └── SmokeTestFailed       the model answers, but not what the blueprint expects
+
+A retry rule names a class, never a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class OpenSearchMLError(Exception):
+    """What happened, what shows it, what to do.
+
+    :param cause: one sentence, without the server's words.
+    :param evidence: what was seen: the server's own words, a file and field.
+    :param fix: the exact change that mends it.
+    """
+
+    def __init__(self, cause: str, *, evidence: str, fix: str) -> None:
+        super().__init__(cause, evidence, fix)
+        self.cause, self.evidence, self.fix = cause, evidence, fix
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n  evidence: {self.evidence}\n  fix: {self.fix}"
+
+    def __reduce__(self) -> tuple:
+        # Exceptions cross process borders by pickle, whose default would pass the keywords by position.
+        return _rebuild, (type(self), self.cause, self.evidence, self.fix)
+
+
+class Transient(OpenSearchMLError):  # noqa: N818 (a retry rule reads: exception=Transient)
+    """The same call may succeed later."""
+
+
+class Unreachable(Transient):
+    """No answer from the cluster."""
+
+
+class ServerBusy(Transient):
+    """The cluster, or what stands before it, asks to come back later."""
+
+
+class Conflict(Transient):
+    """Another writer was faster, or overwrote what we wrote."""
+
+
+class RemoteModelBusy(Transient):
+    """The model's platform is throttling, failing or slow."""
+
+
+class Final(OpenSearchMLError):  # noqa: N818
+    """The same call will fail again until something is changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong in a file.
+
+    :param path: dotted path of the field, for instance ``connector.actions.0.url``.
+    :param problem: what is wrong, without the value, which may be a secret.
+    :param fix: what to write instead.
+    """
+
+    path: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}. {self.fix}"
+
+
+class _InvalidFile(Final):
+    kind = "file"
+
+    def __init__(self, source: str, findings: Sequence[Finding]) -> None:
+        self.source, self.findings = source, tuple(findings)
+        count = len(self.findings)
+        super().__init__(
+            f"{self.kind} {source} has {count} {'finding' if count == 1 else 'findings'}; nothing was written",
+            evidence="; ".join(f"{f.path or 'file'}: {f.problem}" for f in self.findings),
+            fix=" ".join(dict.fromkeys(f.fix for f in self.findings)),
+        )
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.source, self.findings)
+
+
+class InvalidBlueprint(_InvalidFile):
+    """The blueprint is refused, with every finding in it."""
+
+    kind = "blueprint"
+
+
+class InvalidTarget(_InvalidFile):
+    """The target is refused, with every finding in it."""
+
+    kind = "target"
+
+
+class UnresolvedCredential(Final):
+    """A credential reference that nothing answers."""
+
+
+class TLSNotVerified(Final):
+    """The cluster's certificate is not one that the connection trusts."""
+
+
+class AuthenticationFailed(Final):
+    """The cluster does not know the caller."""
+
+
+class PermissionDenied(Final):
+    """The cluster knows the caller and refuses."""
+
+
+class NotFound(Final):
+    """The cluster has no such object."""
+
+
+class UntrustedEndpoint(Final):
+    """The connector's URL fits no entry of the cluster's trusted endpoints."""
+
+
+class RequestRefused(Final):
+    """The cluster refuses the request as it is."""
+
+
+class InUse(Final):
+    """Somebody still uses the object."""
+
+
+class DeployFailed(Final):
+    """The model did not become ready to predict."""
+
+
+class RemoteModelRefused(Final):
+    """The model's platform refuses the request as it is."""
+
+
+class SmokeTestFailed(Final):
+    """The model answers, but not what the blueprint expects."""
+
+
+def _rebuild(cls: type[OpenSearchMLError], cause: str, evidence: str, fix: str) -> OpenSearchMLError:
+    return cls(cause, evidence=evidence, fix=fix)

@@ -1,0 +1,256 @@
+"""The hook: every request that this project sends to a cluster, by name.
+
+Authentication, retries and the translation of errors are here (and in `connection` and `translate`) and nowhere else.
+Reads are repeated when they fail for a passing reason; a write is sent once, because its answer may be lost although it
+was done: the steps look again before they write again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, TypeVar
+
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import SerializationError, TransportError
+from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from opensearch_ml import connection
+from opensearch_ml.errors import NotFound, OpenSearchMLError, Transient
+from opensearch_ml.translate import translate
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+TRUSTED_ENDPOINTS = "plugins.ml_commons.trusted_connector_endpoints_regex"
+READ_ATTEMPTS = 3
+MAX_HITS = 10_000  # the server refuses a larger window
+MAPPING_KEYS = ("backend_roles", "users", "hosts")
+
+
+class OpenSearchMLHook(BaseHook):
+    """Talk to the ML Commons, Security and cluster APIs of one cluster.
+
+    :param opensearch_conn_id: connection of type ``opensearch``, as providers-opensearch defines it.
+    """
+
+    conn_name_attr = "opensearch_conn_id"
+    default_conn_name = "opensearch_default"
+    conn_type = "opensearch"
+    hook_name = "OpenSearch ML Commons"
+
+    def __init__(self, opensearch_conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.opensearch_conn_id = opensearch_conn_id
+        self._secrets: set[str] = set()
+
+    @cached_property
+    def client(self) -> OpenSearch:
+        """opensearch-py's client for the connection; errors of direct calls on it are opensearch-py's own."""
+        found = self.get_connection(self.opensearch_conn_id)
+        self.keep_secret([found.password or ""])
+        return connection.client(found)
+
+    def get_conn(self) -> OpenSearch:
+        """Return the client, as every Airflow hook does."""
+        return self.client
+
+    def keep_secret(self, secrets: Iterable[str]) -> None:
+        """Mask secrets in Airflow's logs and in the evidence of our own errors."""
+        for secret in filter(None, secrets):
+            mask_secret(secret)
+            self._secrets.add(secret)
+
+    def redact(self, text: str) -> str:
+        """Return a text with every secret that this hook has handled replaced by ``***``."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Tell whether the cluster answers and has ML Commons, for Airflow's *Test* button."""
+        try:
+            number = ".".join(map(str, self.version))
+            return True, f"OpenSearch {number}, ML Commons {self.ml_plugin_version() or 'is not installed'}"
+        except OpenSearchMLError as error:
+            return False, str(error)
+
+    # ---- cluster
+
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        """The server's version, for instance ``(3, 6, 0)``."""
+        number = self._read(self.client.info)["version"]["number"]
+        return tuple(int(part) for part in number.split("-")[0].split("."))
+
+    @property
+    def base_url(self) -> str:
+        """The cluster's address, without credentials: ``https://search.example.com:443``."""
+        return str(self.client.transport.get_connection().host)
+
+    def ml_plugin_version(self) -> str | None:
+        """Return the version of ML Commons, or None if no node has it. Source: ``GET /_cat/plugins``."""
+        plugins = self._read(self.client.cat.plugins, params={"format": "json"})
+        return next((p["version"] for p in plugins if p["component"] == "opensearch-ml"), None)
+
+    def cluster_settings(self) -> dict[str, Any]:
+        """Return all effective settings, flat. Source: ``GET /_cluster/settings``."""
+        found = self._read(
+            self.client.cluster.get_settings, params={"include_defaults": "true", "flat_settings": "true"}
+        )
+        # The server uses them in this order of precedence, the last wins.
+        return {**found.get("defaults", {}), **found.get("persistent", {}), **found.get("transient", {})}
+
+    def put_cluster_settings(self, settings: Mapping[str, Any]) -> None:
+        """Write persistent settings. Source: ``PUT /_cluster/settings``."""
+        self._write(self.client.cluster.put_settings, body={"persistent": dict(settings)})
+
+    def trusted_endpoints(self) -> list[str]:
+        """Return the patterns in force. Source: setting ``trusted_connector_endpoints_regex``."""
+        value = self.cluster_settings().get(TRUSTED_ENDPOINTS, [])
+        return [value] if isinstance(value, str) else list(value)
+
+    def put_trusted_endpoints(self, patterns: list[str]) -> None:
+        """Write the whole list: the setting knows no addition."""
+        self.put_cluster_settings({TRUSTED_ENDPOINTS: patterns})
+
+    # ---- security
+
+    def role_mapping(self, role: str) -> dict[str, list[str]] | None:
+        """Return who is mapped to a role, or None if nobody ever was.
+
+        Source: ``GET /_plugins/_security/api/rolesmapping/{role}``.
+        """
+        try:
+            found = self._read(self.client.security.get_role_mapping, role=role)[role]
+        except NotFound:
+            return None
+        return {key: list(found.get(key) or []) for key in MAPPING_KEYS}
+
+    def put_role_mapping(self, role: str, mapping: Mapping[str, list[str]]) -> None:
+        """Write a whole mapping; what is not in it is lost. Source: ``PUT …/rolesmapping/{role}``."""
+        self._write(self.client.security.create_role_mapping, role=role, body=dict(mapping))
+
+    def patch_role_mapping(self, role: str, operations: list[dict[str, Any]]) -> None:
+        """Apply JSON Patch operations. Source: ``PATCH …/rolesmapping/{role}``."""
+        self._write(self.client.security.patch_role_mapping, role=role, body=operations)
+
+    # ---- connectors
+
+    def create_connector(self, body: Mapping[str, Any]) -> str:
+        """Create a connector and return its id. Source: ``POST …/connectors/_create``."""
+        return self._write(self.client.plugins.ml.create_connector, body=dict(body))["connector_id"]
+
+    def get_connector(self, connector_id: str) -> dict[str, Any] | None:
+        """Return a connector without its credential, or None. Source: ``GET …/connectors/{id}``."""
+        return self._get(self.client.plugins.ml.get_connector, connector_id=connector_id)
+
+    def search_connectors(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return connectors, each with its ``id``, oldest first. Source: ``POST …/connectors/_search``."""
+        return self._search(self.client.plugins.ml.search_connectors, query)
+
+    def delete_connector(self, connector_id: str) -> None:
+        """Delete a connector; gone already counts as done. Source: ``DELETE …/connectors/{id}``."""
+        self._delete(self.client.plugins.ml.delete_connector, connector_id=connector_id)
+
+    # ---- model groups
+
+    def create_model_group(self, body: Mapping[str, Any]) -> str:
+        """Create a model group and return its id. Source: ``POST …/model_groups/_register``."""
+        return self._write(self.client.plugins.ml.register_model_group, body=dict(body))["model_group_id"]
+
+    def search_model_groups(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return model groups, each with its ``id``, oldest first. Source: ``POST …/model_groups/_search``."""
+        return self._search(self.client.plugins.ml.search_model_group, query)
+
+    def delete_model_group(self, model_group_id: str) -> None:
+        """Delete an empty model group; gone already counts as done. Source: ``DELETE …/model_groups/{id}``."""
+        self._delete(self.client.plugins.ml.delete_model_group, model_group_id=model_group_id)
+
+    # ---- models
+
+    def register_model(self, body: Mapping[str, Any]) -> str:
+        """Register a remote model and return its id. Source: ``POST …/models/_register``, synchronous for remote."""
+        return self._write(self.client.plugins.ml.register_model, body=dict(body))["model_id"]
+
+    def get_model(self, model_id: str) -> dict[str, Any] | None:
+        """Return a model, or None. Source: ``GET …/models/{id}``."""
+        return self._get(self.client.plugins.ml.get_model, model_id=model_id)
+
+    def search_models(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return models, each with its ``id``, oldest first. Source: ``POST …/models/_search``."""
+        # The index also holds the chunks of local models.
+        whole = {"bool": {"filter": [dict(query)], "must_not": [{"exists": {"field": "chunk_number"}}]}}
+        return self._search(self.client.plugins.ml.search_models, whole)
+
+    def update_model(self, model_id: str, body: Mapping[str, Any]) -> None:
+        """Change fields of a model. Source: ``PUT …/models/{id}``."""
+        self._write(self.client.plugins.ml.update_model, model_id=model_id, body=dict(body))
+
+    def delete_model(self, model_id: str) -> None:
+        """Delete an undeployed model; gone already counts as done. Source: ``DELETE …/models/{id}``."""
+        self._delete(self.client.plugins.ml.delete_model, model_id=model_id)
+
+    def deploy_model(self, model_id: str) -> str:
+        """Start to deploy a model and return the task's id; its outcome is told by the task alone.
+
+        Source: ``POST …/models/{id}/_deploy``.
+        """
+        return self._write(self.client.plugins.ml.deploy_model, model_id=model_id)["task_id"]
+
+    def undeploy_model(self, model_id: str) -> None:
+        """Undeploy a model; one that is not deployed stays so. Source: ``POST …/models/{id}/_undeploy``."""
+        self._write(self.client.plugins.ml.undeploy_model, model_id=model_id)
+
+    def predict(self, model_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a model's answer. Sent once: a predict may cost money. Source: ``POST …/models/{id}/_predict``."""
+        return self._write(self.client.plugins.ml.predict_model, model_id=model_id, body={"parameters": parameters})
+
+    # ---- tasks
+
+    def get_task(self, task_id: str) -> dict[str, Any] | None:
+        """Return an ML task, or None. Source: ``GET …/tasks/{id}``."""
+        return self._get(self.client.plugins.ml.get_task, task_id=task_id)
+
+    def search_tasks(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return ML tasks, each with its ``id``, oldest first. Source: ``POST …/tasks/_search``."""
+        return self._search(self.client.plugins.ml.search_tasks, query)
+
+    # ---- how requests are sent
+
+    def _write(self, call: Callable[..., T], **arguments: Any) -> T:
+        try:
+            return call(**arguments)
+        except (TransportError, SerializationError) as error:
+            known = translate(error, conn_id=self.opensearch_conn_id)
+            raise type(known)(known.cause, evidence=self.redact(known.evidence), fix=known.fix) from None
+
+    def _read(self, call: Callable[..., T], **arguments: Any) -> T:
+        retrying = Retrying(
+            retry=retry_if_exception_type(Transient),
+            stop=stop_after_attempt(READ_ATTEMPTS),
+            wait=wait_exponential_jitter(initial=0.3, max=3),
+            before_sleep=before_sleep_log(log, logging.INFO),
+            reraise=True,
+        )
+        return retrying(self._write, call, **arguments)
+
+    def _get(self, call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any] | None:
+        try:
+            return self._read(call, **arguments)
+        except NotFound:
+            return None
+
+    def _search(self, call: Callable[..., Any], query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found = self._read(call, body={"query": dict(query), "size": MAX_HITS})
+        hits = [{**hit["_source"], "id": hit["_id"]} for hit in found["hits"]["hits"]]
+        return sorted(hits, key=lambda hit: (hit.get("created_time") or hit.get("create_time") or 0, hit["id"]))
+
+    def _delete(self, call: Callable[..., Any], **arguments: Any) -> None:
+        try:
+            self._write(call, **arguments)
+        except NotFound:
+            log.debug("%s is gone already", arguments)

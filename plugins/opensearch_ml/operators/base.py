@@ -1,0 +1,80 @@
+"""What all our operators share: the hook, the blueprint, and how an error ends the task."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from opensearch_ml import credentials, folders
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import Final
+from opensearch_ml.hook import OpenSearchMLHook
+
+if TYPE_CHECKING:
+    from opensearch_ml.steps.changed import Changed
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def fail_fast(execute: F) -> F:
+    """Let a `Final` error end the task at once: a retry would only repeat it. A `Transient` one is retried as usual."""
+
+    @functools.wraps(execute)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return execute(self, *args, **kwargs)
+        except Final as error:
+            # Said once in full; a chained traceback would bury cause, evidence and fix.
+            raise AirflowFailException(str(error)) from None
+
+    return wrapper  # type: ignore[return-value]
+
+
+class OpenSearchMLBaseOperator(BaseOperator):
+    """Base of our operators.
+
+    :param opensearch_conn_id: connection of type ``opensearch`` (templated).
+    """
+
+    template_fields: Sequence[str] = ("opensearch_conn_id",)
+    ui_color = "#b9d9eb"
+
+    def __init__(self, *, opensearch_conn_id: str = OpenSearchMLHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.opensearch_conn_id = opensearch_conn_id
+
+    @cached_property
+    def hook(self) -> OpenSearchMLHook:
+        """The hook for the connection."""
+        return OpenSearchMLHook(self.opensearch_conn_id)
+
+    def tell(self, outcome: Changed | str) -> None:
+        """Log what was done, to what, and what comes next."""
+        following = ", ".join(sorted(self.downstream_task_ids))
+        self.log.info("%s%s", outcome, f"; next: {following}" if following else "")
+
+
+class OpenSearchMLBlueprintOperator(OpenSearchMLBaseOperator):
+    """Base of the operators that work on a blueprint.
+
+    :param blueprint: the blueprint's name: its file's stem (templated).
+    """
+
+    template_fields: Sequence[str] = ("blueprint", *OpenSearchMLBaseOperator.template_fields)
+
+    def __init__(self, *, blueprint: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.blueprint = blueprint
+
+    def load(self) -> Blueprint:
+        """Read and check the blueprint, its variables filled for this cluster's target."""
+        return folders.catalog().blueprint(self.blueprint, opensearch_conn_id=self.opensearch_conn_id)
+
+    def credential(self, blueprint: Blueprint) -> dict[str, str]:
+        """Resolve the blueprint's credential; every secret in it is masked from here on."""
+        return credentials.resolve(blueprint, self.hook)

@@ -1,0 +1,86 @@
+"""Operators for what all models of a cluster share: ML settings, trusted endpoints and role mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opensearch_ml import folders
+from opensearch_ml.operators.base import OpenSearchMLBaseOperator, OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.steps.cluster_settings import (
+    ensure_ml_settings,
+    ensure_trusted_endpoints,
+    remove_trusted_endpoints,
+)
+from opensearch_ml.steps.role_mapping import ensure_role_mapping
+from opensearch_ml.targets import MLSettings, RoleMapping
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class OpenSearchUpdateMLSettingsOperator(OpenSearchMLBaseOperator):
+    """Set the ML switches of a cluster that differ from what is wanted; others stay.
+
+    :param settings: ``only_run_on_ml_node``, ``connector_access_control_enabled``, ``private_ip_enabled``, each true or
+        false. Default: those of the connection's target (templated).
+    """
+
+    template_fields: Sequence[str] = ("settings", *OpenSearchMLBaseOperator.template_fields)
+
+    def __init__(self, *, settings: Mapping[str, bool] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings = settings
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        wanted = (
+            MLSettings.model_validate(self.settings)
+            if self.settings is not None
+            else folders.catalog().target(self.opensearch_conn_id).settings
+        )
+        self.tell(ensure_ml_settings(self.hook, wanted.as_cluster_settings()))
+
+
+class OpenSearchMapRoleOperator(OpenSearchMLBaseOperator):
+    """Map backend roles and users to roles of the Security plugin; who is mapped already stays.
+
+    :param role_mapping: role to ``{"backend_roles": […], "users": […], "hosts": […]}``. Default: that of the
+        connection's target (templated).
+    """
+
+    template_fields: Sequence[str] = ("role_mapping", *OpenSearchMLBaseOperator.template_fields)
+
+    def __init__(self, *, role_mapping: Mapping[str, Mapping[str, list[str]]] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.role_mapping = role_mapping
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        wanted = (
+            {role: RoleMapping.model_validate(mapping) for role, mapping in self.role_mapping.items()}
+            if self.role_mapping is not None
+            else folders.catalog().target(self.opensearch_conn_id).role_mapping
+        )
+        for role, mapping in wanted.items():
+            self.log.info("%s", ensure_role_mapping(self.hook, role, mapping))
+        self.tell(f"{len(wanted)} role mappings are as wanted")
+
+
+class OpenSearchAddTrustedEndpointsOperator(OpenSearchMLBlueprintOperator):
+    """Let the cluster call a blueprint's URLs; others' entries and their order stay.
+
+    :param blueprint: the blueprint's name (templated).
+    """
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        self.tell(ensure_trusted_endpoints(self.hook, self.load().trusted))
+
+
+class OpenSearchRemoveTrustedEndpointsOperator(OpenSearchMLBaseOperator):
+    """Remove the trusted endpoints that we added and that no connector on the cluster needs any more."""
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        self.tell(remove_trusted_endpoints(self.hook))

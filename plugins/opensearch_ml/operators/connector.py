@@ -1,0 +1,44 @@
+"""Operators for standalone connectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opensearch_ml.links import OpenSearchConnectorLink
+from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.steps.connector import delete_connectors, ensure_connector
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class OpenSearchCreateConnectorOperator(OpenSearchMLBlueprintOperator):
+    """Create a blueprint's connector, unless it is there.
+
+    :param blueprint: the blueprint's name (templated).
+    :return: the connector's id; None for an internal connector, which is created with its model.
+    """
+
+    operator_extra_links = (OpenSearchConnectorLink(),)
+
+    @fail_fast
+    def execute(self, context: Context) -> str | None:
+        blueprint = self.load()
+        if blueprint.inline:
+            self.tell(f"{blueprint.name} has an internal connector, which is created with the model")
+            return None
+        outcome = ensure_connector(self.hook, blueprint, self.credential(blueprint))
+        OpenSearchConnectorLink.persist(context, self.hook.base_url, outcome.id)
+        self.tell(outcome)
+        return outcome.id
+
+
+class OpenSearchDeleteConnectorOperator(OpenSearchMLBlueprintOperator):
+    """Delete the connectors that we made for a blueprint, but for those that a model still uses.
+
+    :param blueprint: the blueprint's name (templated).
+    """
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        self.tell(delete_connectors(self.hook, self.load().name))

@@ -1,0 +1,153 @@
+"""Operators for model groups and models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from opensearch_ml.links import OpenSearchModelLink
+from opensearch_ml.operators.base import OpenSearchMLBaseOperator, OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.steps.deployment import start_deployment, undeploy
+from opensearch_ml.steps.model import delete_model_group, delete_models, ensure_model, ensure_model_group
+from opensearch_ml.steps.predict import smoke_predict
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class OpenSearchCreateModelGroupOperator(OpenSearchMLBlueprintOperator):
+    """Create a blueprint's model group, or reuse the one that has its name.
+
+    :param blueprint: the blueprint's name (templated).
+    :return: the model group's id.
+    """
+
+    @fail_fast
+    def execute(self, context: Context) -> str:
+        blueprint = self.load()
+        if blueprint.connector.is_mcp:
+            raise AirflowSkipException(f"{blueprint.name} is a source of tools for agents: it has no model")
+        outcome = ensure_model_group(self.hook, blueprint)
+        self.tell(outcome)
+        return outcome.id
+
+
+class OpenSearchRegisterModelOperator(OpenSearchMLBlueprintOperator):
+    """Register a blueprint's model, unless it is there.
+
+    :param blueprint: the blueprint's name (templated).
+    :param model_group_id: the model group (templated).
+    :param connector_id: the standalone connector; None for an internal one (templated).
+    :return: the model's id.
+    """
+
+    template_fields: Sequence[str] = (
+        "model_group_id",
+        "connector_id",
+        *OpenSearchMLBlueprintOperator.template_fields,
+    )
+    operator_extra_links = (OpenSearchModelLink(),)
+
+    def __init__(self, *, model_group_id: str, connector_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_group_id = model_group_id
+        self.connector_id = connector_id
+
+    @fail_fast
+    def execute(self, context: Context) -> str:
+        blueprint = self.load()
+        outcome = ensure_model(
+            self.hook,
+            blueprint,
+            model_group_id=self.model_group_id,
+            connector_id=self.connector_id,
+            credential=self.credential(blueprint) if blueprint.inline else None,
+        )
+        OpenSearchModelLink.persist(context, self.hook.base_url, outcome.id)
+        self.tell(outcome)
+        return outcome.id
+
+
+class OpenSearchDeployModelOperator(OpenSearchMLBaseOperator):
+    """Start to deploy a model, unless it is deployed; `OpenSearchDeployTaskSensor` tells how it ends.
+
+    :param model_id: the model (templated).
+    :return: the deploy task's id; None if the model is deployed already.
+    """
+
+    template_fields: Sequence[str] = ("model_id", *OpenSearchMLBaseOperator.template_fields)
+
+    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_id = model_id
+
+    @fail_fast
+    def execute(self, context: Context) -> str | None:
+        task_id = start_deployment(self.hook, self.model_id)
+        self.tell(
+            f"model {self.model_id} deploys in task {task_id}"
+            if task_id
+            else f"model {self.model_id} is deployed already"
+        )
+        return task_id
+
+
+class OpenSearchPredictOperator(OpenSearchMLBlueprintOperator):
+    """Send a blueprint's smoke test to its model, and check the answer's content.
+
+    :param blueprint: the blueprint's name (templated).
+    :param model_id: the deployed model (templated).
+    :return: the model's id, which now is known to answer.
+    """
+
+    template_fields: Sequence[str] = ("model_id", *OpenSearchMLBlueprintOperator.template_fields)
+    operator_extra_links = (OpenSearchModelLink(),)
+
+    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_id = model_id
+
+    @fail_fast
+    def execute(self, context: Context) -> str:
+        blueprint = self.load()
+        # A model's platform may echo the key that it refuses.
+        self.credential(blueprint)
+        seen = smoke_predict(self.hook, blueprint, self.model_id)
+        OpenSearchModelLink.persist(context, self.hook.base_url, self.model_id)
+        self.tell(seen)
+        return self.model_id
+
+
+class OpenSearchUndeployModelOperator(OpenSearchMLBlueprintOperator):
+    """Disable and undeploy the models that we registered for a blueprint.
+
+    :param blueprint: the blueprint's name (templated).
+    """
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        self.tell(undeploy(self.hook, self.load()))
+
+
+class OpenSearchDeleteModelOperator(OpenSearchMLBlueprintOperator):
+    """Delete the models that we registered for a blueprint; they must be undeployed.
+
+    :param blueprint: the blueprint's name (templated).
+    """
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        self.tell(delete_models(self.hook, self.load()))
+
+
+class OpenSearchDeleteModelGroupOperator(OpenSearchMLBlueprintOperator):
+    """Delete a blueprint's model group, if we made it and it is empty.
+
+    :param blueprint: the blueprint's name (templated).
+    """
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        self.tell(delete_model_group(self.hook, self.load()))

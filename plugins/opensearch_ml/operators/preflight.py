@@ -1,0 +1,70 @@
+"""What can be known to go wrong before the first write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from opensearch_ml.errors import RequestRefused
+from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.steps.iam_role import check_iam_role
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class OpenSearchPreflightOperator(OpenSearchMLBlueprintOperator):
+    """Check the blueprint, its credential references and the cluster, and write nothing.
+
+    :param blueprint: the blueprint's name (templated).
+    :return: None. Raises the first of: findings in the blueprint, unresolved references, a cluster that cannot be
+        reached, does not accept the login or has no ML Commons.
+    """
+
+    ui_color = "#e8f0f2"
+
+    @fail_fast
+    def execute(self, context: Context) -> None:
+        blueprint = self.load()
+        self.credential(blueprint)
+        plugin = self.hook.ml_plugin_version()
+        if plugin is None:
+            raise RequestRefused(
+                f"the cluster of {self.opensearch_conn_id} has no ML Commons",
+                evidence="GET /_cat/plugins names no opensearch-ml",
+                fix="install the opensearch-ml plugin on the cluster's nodes, or use another connection",
+            )
+        self.tell(
+            f"blueprint {blueprint.name} is valid, {len(blueprint.connector.references)} references resolve, "
+            f"{self.hook.base_url} runs ML Commons {plugin}"
+        )
+
+
+class OpenSearchCheckIamRoleOperator(OpenSearchMLBlueprintOperator):
+    """Check that the IAM role which a connector's ``roleArn`` names is there; pass through without one.
+
+    :param blueprint: the blueprint's name (templated).
+    :param aws_conn_id: Airflow connection for IAM (templated).
+    :return: the role's ARN, or None.
+    """
+
+    template_fields: Sequence[str] = ("aws_conn_id", *OpenSearchMLBlueprintOperator.template_fields)
+    ui_color = "#ffd9a8"
+
+    def __init__(self, *, aws_conn_id: str = "aws_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.aws_conn_id = aws_conn_id
+
+    @fail_fast
+    def execute(self, context: Context) -> str | None:
+        blueprint = self.load()
+        role_arn = blueprint.connector.credential.get("roleArn")
+        if not isinstance(role_arn, str):
+            self.tell(f"{blueprint.name} uses no IAM role")
+            return None
+        # Imported only where a role is named: boto3 would cost every parse of a DAG file a second.
+        from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+
+        client = AwsBaseHook(aws_conn_id=self.aws_conn_id, client_type="iam").get_conn()
+        self.tell(check_iam_role(client, role_arn, aws_conn_id=self.aws_conn_id))
+        return role_arn

@@ -1,0 +1,122 @@
+"""The sensor that knows how a deployment ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowSensorTimeout
+
+from opensearch_ml.errors import DeployFailed
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.operators.base import fail_fast
+from opensearch_ml.steps.deployment import look_at_deployment, not_in_time
+from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+LOOK_EVERY_S = 0.2  # a remote model deploys in about 0.1 s: a longer pause would be the wait itself
+DEFER_AFTER_S = 5.0  # a deferral costs the scheduler about as long
+TRIGGERER_GRACE_S = 60
+
+
+class OpenSearchDeployTaskSensor(BaseSensorOperator):
+    """Wait until a model is deployed; a deployment that failed ends the task with the server's cause.
+
+    Looks first, waits a few seconds in the worker, and only then defers or reschedules: a remote model is deployed in
+    about 0.1 s.
+
+    :param model_id: the model (templated).
+    :param deploy_task_id: the deploy task; None to go by the model alone (templated).
+    :param opensearch_conn_id: connection of type ``opensearch`` (templated).
+    :param deferrable: wait in the triggerer (default: the configuration's ``operators.default_deferrable``).
+    :param poke_interval: seconds between two looks, once deferred or rescheduled (default: 1).
+    :param timeout: whole budget in seconds (default: 600, the server's own for a task).
+    :return: the model's id.
+    """
+
+    template_fields: Sequence[str] = ("model_id", "deploy_task_id", "opensearch_conn_id")
+    ui_color = "#b9d9eb"
+
+    def __init__(
+        self,
+        *,
+        model_id: str,
+        deploy_task_id: str | None = None,
+        opensearch_conn_id: str = OpenSearchMLHook.default_conn_name,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: float = 1.0,
+        timeout: float = 600.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.model_id = model_id
+        self.deploy_task_id = deploy_task_id
+        self.opensearch_conn_id = opensearch_conn_id
+        self.deferrable = deferrable
+
+    @cached_property
+    def hook(self) -> OpenSearchMLHook:
+        """The hook for the connection."""
+        return OpenSearchMLHook(self.opensearch_conn_id)
+
+    @fail_fast
+    def execute(self, context: Context) -> Any:
+        until = time.monotonic() + DEFER_AFTER_S
+        while not self.poke(context):
+            if time.monotonic() < until:
+                time.sleep(LOOK_EVERY_S)
+            elif self.deferrable:
+                self._defer()
+            else:
+                self._wait(context)
+                break
+        return self.model_id
+
+    @fail_fast
+    def poke(self, context: Context) -> bool:
+        """Look once; true when the model is deployed on every node planned for it."""
+        seen = look_at_deployment(self.hook, self.model_id, self.deploy_task_id)
+        self.log.info("%s", seen.state)
+        return seen.done
+
+    @fail_fast
+    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
+        """Take the trigger's word: the same result, and the same errors, as without a deferral."""
+        if event is None or event.get("status") != "success":
+            told = event or {}
+            raise DeployFailed(
+                told.get("cause", "the trigger ended without a word"),
+                evidence=told.get("evidence", "no event"),
+                fix=told.get("fix", "look at the triggerer's log"),
+            )
+        self.log.info("%s", event["state"])
+        return self.model_id
+
+    def _defer(self) -> None:
+        self.defer(
+            trigger=OpenSearchDeployTaskTrigger(
+                opensearch_conn_id=self.opensearch_conn_id,
+                model_id=self.model_id,
+                deploy_task_id=self.deploy_task_id,
+                until_s=time.time() + self.timeout,
+                poll_interval_s=self.poke_interval,
+            ),
+            method_name="execute_complete",
+            # The trigger gives up by itself, and says why; this is for a triggerer that is gone.
+            timeout=timedelta(seconds=self.timeout + TRIGGERER_GRACE_S),
+        )
+
+    def _wait(self, context: Context) -> None:
+        try:
+            super().execute(context)
+        except AirflowSensorTimeout:
+            raise not_in_time(
+                self.model_id, look_at_deployment(self.hook, self.model_id, self.deploy_task_id)
+            ) from None

@@ -1,0 +1,89 @@
+"""Cluster settings that remote models need: the ML switches, and the trusted endpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from opensearch_ml import trusted_endpoints
+from opensearch_ml.errors import Conflict
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.placeholders import fill
+from opensearch_ml.steps.changed import Changed, changed
+from opensearch_ml.steps.once import persistently
+from opensearch_ml.trusted_endpoints import example_url
+
+SECOND_LOOK_S = 0.3  # longer than another writer needs from reading the list to writing it
+
+
+def ensure_ml_settings(hook: OpenSearchMLHook, wanted: Mapping[str, bool]) -> Changed:
+    """Set what differs; every other setting stays.
+
+    :param wanted: full setting names and values.
+    Source: ``GET`` and ``PUT /_cluster/settings``.
+    """
+    have = hook.cluster_settings()
+    differing = {name: value for name, value in wanted.items() if str(have.get(name)).lower() != str(value).lower()}
+    if differing:
+        hook.put_cluster_settings(differing)
+    return changed("ML cluster settings", (f"{name} = {str(value).lower()}" for name, value in differing.items()))
+
+
+def ensure_trusted_endpoints(hook: OpenSearchMLHook, needed: Iterable[tuple[str, str]]) -> Changed:
+    """Add what is missing to the trusted endpoints; others' entries and their order stay.
+
+    :param needed: pairs of (pattern, example URL). A URL that is trusted already needs no entry.
+    :raises Conflict: other writers overwrote ours again and again.
+    """
+    pairs = list(needed)
+    added: dict[str, None] = {}
+
+    def attempt() -> None:
+        have = hook.trusted_endpoints()
+        if missing := trusted_endpoints.missing(pairs, have):
+            hook.put_trusted_endpoints([*have, *missing])  # the setting takes the whole list, never an addition
+            added.update(dict.fromkeys(missing))
+            _expect(hook, present=missing)
+
+    persistently(attempt)
+    return changed("trusted endpoints", (f"added {pattern}" for pattern in added))
+
+
+def remove_trusted_endpoints(hook: OpenSearchMLHook) -> Changed:
+    """Remove our own entries that no connector on the cluster needs any more; others' stay."""
+    removed: dict[str, None] = {}
+
+    def attempt() -> None:
+        have = hook.trusted_endpoints()
+        if not any(map(trusted_endpoints.is_ours, have)):
+            return
+        if idle := trusted_endpoints.no_longer_needed(have, urls_in_use(hook)):
+            hook.put_trusted_endpoints([entry for entry in have if entry not in idle])
+            removed.update(dict.fromkeys(idle))
+            _expect(hook, absent=idle)
+
+    persistently(attempt)
+    return changed("trusted endpoints", (f"removed {pattern}" for pattern in removed), action="deleted")
+
+
+def urls_in_use(hook: OpenSearchMLHook) -> list[str]:
+    """Return the URLs of every connector on the cluster, standalone and inside models, whoever made it."""
+    inside = [model["connector"] for model in hook.search_models({"exists": {"field": "connector.protocol"}})]
+    urls = []
+    for connector in [*hook.search_connectors({"match_all": {}}), *inside]:
+        parameters = connector.get("parameters") or {}
+        own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
+        urls += [example_url(fill(url, "parameters", parameters), {}) for url in own if url]
+    return urls
+
+
+def _expect(hook: OpenSearchMLHook, *, present: Iterable[str] = (), absent: Iterable[str] = ()) -> None:
+    # The setting carries no version: a writer that read the list before us may still overwrite it, so the 200 proves
+    # nothing, nor does one look.
+    for pause_s in (0.0, SECOND_LOOK_S):
+        time.sleep(pause_s)
+        have = set(hook.trusted_endpoints())
+        if lost := [*(set(present) - have), *(set(absent) & have)]:
+            raise Conflict(
+                "another writer overwrote our trusted endpoints", evidence=f"{sorted(lost)}", fix="run again"
+            )

@@ -1,0 +1,94 @@
+"""The standalone connector of a blueprint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from opensearch_ml import OWNER, canonical
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import InUse
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.steps.changed import Changed
+from opensearch_ml.steps.once import create_once
+
+log = logging.getLogger(__name__)
+
+
+def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: Mapping[str, str]) -> Changed:
+    """Create the blueprint's connector unless one that agrees with it is there.
+
+    :param credential: the resolved credential.
+    :raises InUse: the connector differs from the blueprint and a model uses it; nothing was written.
+    :raises UntrustedEndpoint: the cluster does not trust the connector's URL.
+    Source: ``POST /_plugins/_ml/connectors/_create``.
+    """
+    what = f"connector of {blueprint.name}"
+
+    def agreeing() -> list[dict[str, Any]]:
+        return [c for c in ours(hook, blueprint.name) if not differences(c)]
+
+    def differences(connector: Mapping[str, Any]) -> tuple[str, ...]:
+        return canonical.differences(blueprint, credential, connector, hook.version)
+
+    stale = [c for c in ours(hook, blueprint.name) if differences(c)]
+    for connector in stale:
+        if users := users_of(hook, connector["id"]):
+            raise _differs_in_use(blueprint, connector["id"], users, differences(connector))
+    connector, created = create_once(
+        agreeing,
+        lambda: hook.create_connector(canonical.connector_body(blueprint, credential)),
+        lambda loser: delete_if_unused(hook, loser["id"]),
+    )
+    left = tuple(f"{one['id']} was out of date; {delete_if_unused(hook, one['id'])}" for one in stale)
+    return Changed(what, "created" if created else "updated" if left else "unchanged", connector["id"], left)
+
+
+def delete_connectors(hook: OpenSearchMLHook, blueprint_name: str) -> Changed:
+    """Delete the blueprint's connectors, but for those that a model still uses."""
+    what = f"connector of {blueprint_name}"
+    outcomes = [(c["id"], delete_if_unused(hook, c["id"])) for c in ours(hook, blueprint_name)]
+    if not outcomes:
+        return Changed(what, "unchanged", details=("there is none",))
+    action = "left" if all(outcome.action == "left" for _, outcome in outcomes) else "deleted"
+    return Changed(what, action, details=tuple(str(outcome) for _, outcome in outcomes))  # type: ignore[arg-type]
+
+
+def delete_if_unused(hook: OpenSearchMLHook, connector_id: str) -> Changed:
+    """Delete a connector unless a model uses it; a refusal by the server is told, not raised.
+
+    The server's own check splits ids at ``-`` and may answer 409 for a connector that nobody uses; a term search is
+    exact. What it keeps is ours by its marks, and the next run tries again.
+    """
+    if users := users_of(hook, connector_id):
+        return Changed("connector", "left", connector_id, (f"used by model {', '.join(users)}",))
+    try:
+        hook.delete_connector(connector_id)
+    except InUse as refusal:
+        log.warning("connector %s is used by no model, yet the server keeps it: %s", connector_id, refusal.evidence)
+        return Changed("connector", "left", connector_id, ("the server takes it for used; a later run tries again",))
+    return Changed("connector", "deleted", connector_id)
+
+
+def ours(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+    """Return the connectors that we made for a blueprint, oldest first."""
+    marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: blueprint_name}
+    return hook.search_connectors(
+        {"bool": {"filter": [{"term": {f"parameters.{key}": value}} for key, value in marks.items()]}}
+    )
+
+
+def users_of(hook: OpenSearchMLHook, connector_id: str) -> list[str]:
+    """Return the ids of the models that use a connector, deployed or not."""
+    return [model["id"] for model in hook.search_models({"term": {"connector_id.keyword": connector_id}})]
+
+
+def _differs_in_use(blueprint: Blueprint, connector_id: str, users: list[str], paths: tuple[str, ...]) -> InUse:
+    return InUse(
+        f"connector {connector_id} of {blueprint.name} differs from the blueprint and a model uses it; "
+        "nothing was written",
+        evidence=f"differs in {', '.join(paths)}; used by model {', '.join(users)}",
+        fix="undo the change, or run opensearch_ml_teardown and then opensearch_ml_provision for this blueprint "
+        "(the model gets a new id)",
+    )

@@ -1,0 +1,155 @@
+"""Deployment: a registered model made ready to predict, and the way back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from opensearch_ml import states
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import DeployFailed, NotFound
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.steps import model as models
+from opensearch_ml.steps.changed import Changed
+from opensearch_ml.steps.once import persistently
+
+log = logging.getLogger(__name__)
+
+LOOK_AT_NODES = (
+    "mend what the server names (for instance run the provisioning again if the connector is gone), then deploy again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """How a deployment stands.
+
+    :param done: True when the model is deployed on every node planned for it.
+    :param state: the task's and the model's state, for people: ``task RUNNING, model DEPLOYING``.
+    """
+
+    done: bool
+    state: str
+
+
+def start_deployment(hook: OpenSearchMLHook, model_id: str) -> str | None:
+    """Deploy a model unless it is deployed, or being deployed.
+
+    :return: the deploy task's id, or None if the model is deployed already.
+    :raises NotFound: no such model.
+    :raises DeployFailed: the server refuses at once, for instance because no node is eligible.
+    Source: ``POST /_plugins/_ml/models/{id}/_deploy``; its own ``status`` says COMPLETED even when it fails.
+    """
+
+    def attempt() -> str | None:
+        found = _model(hook, model_id)
+        state = found.get("model_state")
+        if state in states.MODEL_DEPLOYED:
+            return None
+        if state in states.MODEL_DEPLOYING and (running := _running_task(hook, model_id)):
+            log.info("model %s is being deployed already by task %s", model_id, running)
+            return running
+        return hook.deploy_model(model_id)
+
+    return persistently(attempt)
+
+
+def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | None) -> Deployment:
+    """Look once at how a deployment stands.
+
+    :param task_id: the deploy task; None to go by the model alone.
+    :raises DeployFailed: it has failed; the evidence is the server's cause, per node. Also for a state that neither
+        this project nor ML Commons 3.6 knows.
+    Source: ``GET /_plugins/_ml/tasks/{id}``, ``GET /_plugins/_ml/models/{id}``.
+    """
+    task = hook.get_task(task_id) if task_id else None
+    task_state = task.get("state") if task else None
+    found = _model(hook, model_id)
+    state = str(found.get("model_state"))
+    seen = f"task {task_id or '-'} {task_state or 'not found'}, model {model_id} {state}"
+    if task and task_state in states.TASK_FAILURE and state not in states.MODEL_DEPLOYED:
+        raise DeployFailed(f"model {model_id} cannot be deployed", evidence=_why(task, seen), fix=LOOK_AT_NODES)
+    if task and task_state not in states.TASK_INTERMEDIATE | states.TASK_SUCCESS | states.TASK_FAILURE:
+        raise DeployFailed("the deploy task is in an unknown state", evidence=seen, fix="look at GET tasks/{id}")
+    if state in states.MODEL_DEPLOYED:
+        return Deployment(done=True, state=seen)
+    if state in states.MODEL_DEPLOY_FAILED:
+        # The model may say so a moment before its task does, and only the task knows the cause.
+        if task and task_state in states.TASK_INTERMEDIATE:
+            return Deployment(done=False, state=seen)
+        cause = _last_failure(hook, model_id)
+        evidence = _why(cause, seen) if cause else seen
+        raise DeployFailed(f"model {model_id} cannot be deployed", evidence=evidence, fix=LOOK_AT_NODES)
+    if state in states.MODEL_DEPLOYING or (task and task_state in states.TASK_INTERMEDIATE):
+        return Deployment(done=False, state=seen)
+    if state in states.MODEL_NOT_DEPLOYED:
+        raise DeployFailed(f"model {model_id} is not being deployed", evidence=seen, fix="deploy the model")
+    raise DeployFailed(f"model {model_id} is in an unknown state", evidence=seen, fix="look at GET models/{id}")
+
+
+def not_in_time(model_id: str, seen: Deployment) -> DeployFailed:
+    """Return the error for a deployment that goes on longer than its budget."""
+    return DeployFailed(
+        f"model {model_id} is not deployed in time",
+        evidence=seen.state,
+        fix="look at the nodes that lack it (GET /_plugins/_ml/models/{id}: planning_worker_nodes), "
+        "or give the sensor a longer timeout",
+    )
+
+
+def undeploy(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
+    """Undeploy the blueprint's models, so that they can be deleted.
+
+    Disabled first: a predict on an undeployed model would deploy it again.
+    Source: ``PUT /_plugins/_ml/models/{id}``, ``POST /_plugins/_ml/models/{id}/_undeploy``.
+    """
+    what = f"model {blueprint.model_name}"
+    deployed = [m for m in models.ours(hook, blueprint) if m.get("model_state") not in states.MODEL_NOT_DEPLOYED]
+    for found in deployed:
+        persistently(partial(hook.update_model, found["id"], {"is_enabled": False}))
+        persistently(partial(hook.undeploy_model, found["id"]))
+    if not deployed:
+        return Changed(what, "unchanged", details=("it is not deployed",))
+    return Changed(what, "updated", ", ".join(m["id"] for m in deployed), ("disabled and undeployed",))
+
+
+def _model(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any]:
+    found = hook.get_model(model_id)
+    if found is None:
+        raise NotFound(
+            f"there is no model {model_id}",
+            evidence=f"GET /_plugins/_ml/models/{model_id} -> 404",
+            fix="run the provisioning again: it registers what is missing",
+        )
+    return found
+
+
+def _running_task(hook: OpenSearchMLHook, model_id: str) -> str | None:
+    found = _deploy_tasks(hook, model_id)
+    # The search may be behind; the task itself is not.
+    running = [t["id"] for t in found if (hook.get_task(t["id"]) or {}).get("state") in states.TASK_INTERMEDIATE]
+    return running[-1] if running else None
+
+
+def _last_failure(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any] | None:
+    failed = [task for task in _deploy_tasks(hook, model_id) if task.get("error")]
+    return failed[-1] if failed else None
+
+
+def _deploy_tasks(hook: OpenSearchMLHook, model_id: str) -> list[dict[str, Any]]:
+    return hook.search_tasks(
+        {"bool": {"filter": [{"term": {"model_id": model_id}}, {"term": {"task_type": "DEPLOY_MODEL"}}]}}
+    )
+
+
+def _why(task: dict[str, Any], seen: str) -> str:
+    error = task.get("error")
+    try:
+        by_node = json.loads(error) if error else {}
+        reasons = "; ".join(f"node {node}: {reason}" for node, reason in by_node.items())
+    except (ValueError, AttributeError):
+        reasons = str(error)
+    return f"{reasons} ({seen})" if reasons else seen

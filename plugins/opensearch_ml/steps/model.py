@@ -1,0 +1,156 @@
+"""The model group and the model of a blueprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from opensearch_ml import OWNER, canonical
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import InUse
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.states import MODEL_DEPLOYED, MODEL_DEPLOYING
+from opensearch_ml.steps import connector as connectors
+from opensearch_ml.steps.changed import Changed
+from opensearch_ml.steps.once import create_once, persistently
+
+GROUP_MARK = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
+UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interface", "model_config", "deploy_setting")
+
+
+def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
+    """Create the blueprint's model group, or reuse the one that has its name.
+
+    Source: ``POST /_plugins/_ml/model_groups/_register``.
+    """
+    name = blueprint.group_name
+    group = blueprint.model.group
+    body = group.model_dump(exclude_none=True) if group else {"name": name}
+    body["description"] = f"{body.get('description', '')} {GROUP_MARK}".strip()
+    found, created = create_once(
+        lambda: hook.search_model_groups({"term": {"name.keyword": name}}),
+        lambda: hook.create_model_group(body),
+        lambda loser: hook.delete_model_group(loser["id"]),
+    )
+    return Changed(f"model group {name}", "created" if created else "unchanged", found["id"])
+
+
+def ensure_model(
+    hook: OpenSearchMLHook,
+    blueprint: Blueprint,
+    *,
+    model_group_id: str,
+    connector_id: str | None = None,
+    credential: Mapping[str, str] | None = None,
+) -> Changed:
+    """Register the blueprint's model unless it is there; mend what differs in its own fields.
+
+    :param connector_id: the standalone connector; None for an internal one, which needs `credential`.
+    :raises InUse: the internal connector differs from the blueprint; nothing was written.
+    Source: ``POST /_plugins/_ml/models/_register``, ``PUT /_plugins/_ml/models/{id}``.
+    """
+    body = _register_body(blueprint, model_group_id)
+    if blueprint.inline:
+        body["connector"] = canonical.connector_body(blueprint, credential or {})
+    else:
+        body["connector_id"] = connector_id
+    found, created = create_once(
+        lambda: ours(hook, blueprint),
+        # Registers into one group collide with 409; then the model is looked for, and tried again.
+        lambda: hook.register_model(body),
+        lambda loser: hook.delete_model(loser["id"]),
+    )
+    what, model_id = f"model {blueprint.model_name}", found["id"]
+    if created:
+        return Changed(what, "created", model_id)
+    if blueprint.inline and (
+        paths := canonical.differences(blueprint, credential or {}, found["connector"], hook.version)
+    ):
+        raise InUse(
+            f"the connector inside model {model_id} of {blueprint.name} differs from the blueprint",
+            evidence=f"differs in {', '.join(paths)}",
+            fix="undo the change, or run opensearch_ml_teardown and then opensearch_ml_provision for this blueprint "
+            "(the model gets a new id)",
+        )
+    changes = {key: body[key] for key in UPDATABLE if key in body and not _holds(found.get(key), body[key])}
+    if found.get("is_enabled") is False:
+        changes["is_enabled"] = body.get("is_enabled", True)  # an interrupted teardown leaves the model disabled
+    if not blueprint.inline and found.get("connector_id") != connector_id:
+        changes["connector_id"] = connector_id
+    if changes:
+        persistently(lambda: hook.update_model(model_id, changes))
+    return Changed(what, "updated" if changes else "unchanged", model_id, tuple(sorted(changes)))
+
+
+def delete_models(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
+    """Delete the blueprint's models; they must be undeployed."""
+    found = ours(hook, blueprint)
+    for model in found:
+        persistently(partial(hook.delete_model, model["id"]))
+    what = f"model {blueprint.model_name}"
+    if not found:
+        return Changed(what, "unchanged", details=("there is none",))
+    return Changed(what, "deleted", ", ".join(model["id"] for model in found))
+
+
+def delete_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
+    """Delete the blueprint's model group if it is ours and empty."""
+    name = blueprint.group_name
+    for group in hook.search_model_groups({"term": {"name.keyword": name}}):
+        what = f"model group {name}"
+        if GROUP_MARK not in (group.get("description") or ""):
+            return Changed(what, "left", group["id"], ("it was not made by us",))
+        if others := hook.search_models({"term": {"model_group_id.keyword": group["id"]}}):
+            return Changed(what, "left", group["id"], (f"it holds model {', '.join(m['id'] for m in others)}",))
+        hook.delete_model_group(group["id"])
+        return Changed(what, "deleted", group["id"])
+    return Changed(f"model group {name}", "unchanged", details=("there is none",))
+
+
+def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
+    """Return the models that we registered for a blueprint, a serving one first, then the oldest.
+
+    A model has no field for an owner on every server version: its connector tells, or else its group.
+    """
+    marks = [
+        {"term": {f"connector.parameters.{canonical.MARK_BLUEPRINT}": blueprint.name}},
+        {"term": {f"connector.parameters.{canonical.MARK_OWNER}": OWNER}},
+    ]
+    of_ours = [{"bool": {"filter": marks}}]
+    groups = hook.search_model_groups({"term": {"name.keyword": blueprint.group_name}})
+    for field, ids in (
+        ("connector_id.keyword", [connector["id"] for connector in connectors.ours(hook, blueprint.name)]),
+        ("model_group_id.keyword", [group["id"] for group in groups if GROUP_MARK in group.get("description", "")]),
+    ):
+        if ids:
+            of_ours.append({"terms": {field: ids}})
+    found = hook.search_models(
+        {
+            "bool": {
+                "filter": [{"term": {"name.keyword": blueprint.model_name}}],
+                "should": of_ours,
+                "minimum_should_match": 1,
+            }
+        }
+    )
+    return sorted(found, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
+
+
+def _register_body(blueprint: Blueprint, model_group_id: str) -> dict[str, Any]:
+    body = blueprint.model.model_dump(exclude_none=True, exclude={"group"}, by_alias=True)
+    # Without a group the server makes a public one, and lets a model use other people's private connectors.
+    return body | {"name": blueprint.model_name, "function_name": "remote", "model_group_id": model_group_id}
+
+
+def _holds(found: Any, wanted: Any) -> bool:
+    """Tell whether what the server holds agrees with what is wanted; it writes some values as strings."""
+    if isinstance(wanted, Mapping):
+        if isinstance(found, str):  # the interface's schemas are stored as JSON text
+            return found == canonical.as_stored(wanted)
+        return isinstance(found, Mapping) and all(_holds(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, bool) and found is None:
+        return wanted is True  # 2.19 does not store is_enabled: true
+    if isinstance(wanted, (int, float)) and not isinstance(wanted, bool) and found is not None:
+        return float(found) == float(wanted)
+    return found == wanted

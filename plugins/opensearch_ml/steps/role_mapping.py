@@ -1,0 +1,65 @@
+"""Role mapping: who has a role of the Security plugin."""
+
+from __future__ import annotations
+
+from opensearch_ml.errors import Conflict
+from opensearch_ml.hook import MAPPING_KEYS, OpenSearchMLHook
+from opensearch_ml.steps.changed import Changed, changed
+from opensearch_ml.steps.once import persistently
+from opensearch_ml.targets import RoleMapping
+
+Mapping = dict[str, list[str]]
+
+
+def ensure_role_mapping(hook: OpenSearchMLHook, role: str, wanted: RoleMapping) -> Changed:
+    """Map who is missing to a role; who is mapped already stays.
+
+    :param role: for instance ``ml_full_access``.
+    :raises PermissionDenied: the connection's user is no Security administrator.
+    Source: ``/_plugins/_security/api/rolesmapping/{role}``.
+    """
+    added: dict[str, None] = {}
+
+    def attempt() -> None:
+        have = hook.role_mapping(role)
+        missing = _missing(wanted, have or {})
+        if have is None and missing:
+            # A role that nobody was ever mapped to has no mapping to patch.
+            hook.put_role_mapping(role, missing)
+        elif missing:
+            # Appending leaves what others add meanwhile; writing the list that we read would take it back.
+            hook.patch_role_mapping(
+                role,
+                [
+                    {"op": "add", "path": f"/{key}/-", "value": name}
+                    if have and have[key]
+                    else {"op": "add", "path": f"/{key}", "value": names}
+                    for key, names in missing.items()
+                    for name in (names if have and have[key] else names[:1])
+                ],
+            )
+        added.update({f"{key}: {name}": None for key, names in missing.items() for name in names})
+        _once_each(hook, role, wanted)
+
+    persistently(attempt)
+    return changed(f"mapping of role {role}", (f"added {entry}" for entry in added))
+
+
+def _missing(wanted: RoleMapping, have: Mapping) -> Mapping:
+    missing = {
+        key: [name for name in dict.fromkeys(getattr(wanted, key)) if name not in have.get(key, ())]
+        for key in MAPPING_KEYS
+    }
+    return {key: names for key, names in missing.items() if names}
+
+
+def _once_each(hook: OpenSearchMLHook, role: str, wanted: RoleMapping) -> None:
+    have = hook.role_mapping(role) or {}
+    if lost := _missing(wanted, have):
+        raise Conflict(f"another writer overwrote our mapping of {role}", evidence=f"absent: {lost}", fix="run again")
+    # Two runs that append at once leave an entry twice: the server does not look.
+    for key in MAPPING_KEYS:
+        names = have.get(key, [])
+        if any(names.count(name) > 1 for name in getattr(wanted, key)):
+            unique = list(dict.fromkeys(names))
+            hook.patch_role_mapping(role, [{"op": "add", "path": f"/{key}", "value": unique}])

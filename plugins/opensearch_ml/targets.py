@@ -1,0 +1,74 @@
+"""Targets: one cluster each, with the values that differ between clusters. A secret is never one of them.
+
+```yaml
+# include/targets/production.yaml
+opensearch_conn_id: opensearch_default
+variables: {region: eu-central-1}
+settings: {only_run_on_ml_node: false}      # plugins.ml_commons.…; what is not named stays as it is
+role_mapping:
+  ml_full_access: {backend_roles: ["arn:aws:iam::111122223333:role/airflow"]}
+```
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from opensearch_ml.errors import InvalidTarget
+from opensearch_ml.findings import findings_of
+
+
+class MLSettings(BaseModel):
+    """Cluster settings below ``plugins.ml_commons.``; None leaves a setting as it is."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    only_run_on_ml_node: bool | None = None
+    connector_access_control_enabled: bool | None = None
+    private_ip_enabled: bool | None = Field(default=None, description="plugins.ml_commons.connector.private_ip_enabled")
+
+    def as_cluster_settings(self) -> dict[str, bool]:
+        """Return full setting names and values, for ``PUT /_cluster/settings``."""
+        names = {
+            "only_run_on_ml_node": "plugins.ml_commons.only_run_on_ml_node",
+            "connector_access_control_enabled": "plugins.ml_commons.connector_access_control_enabled",
+            "private_ip_enabled": "plugins.ml_commons.connector.private_ip_enabled",
+        }
+        return {names[key]: value for key, value in self.model_dump(exclude_none=True).items()}
+
+
+class RoleMapping(BaseModel):
+    """Who is mapped to a role of the Security plugin."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    backend_roles: list[str] = Field(default_factory=list)
+    users: list[str] = Field(default_factory=list)
+    hosts: list[str] = Field(default_factory=list)
+
+
+class Target(BaseModel):
+    """One cluster."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    opensearch_conn_id: str = "opensearch_default"
+    variables: dict[str, Any] = Field(default_factory=dict)
+    settings: MLSettings = Field(default_factory=MLSettings)
+    role_mapping: dict[str, RoleMapping] = Field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, name: str, document: Any, *, source: str) -> Target:
+        """Check a parsed document and return the target.
+
+        :raises InvalidTarget: with all findings at once.
+        """
+        if not isinstance(document, dict):
+            raise InvalidTarget(source, findings_of("", "is not a mapping", "Start with `opensearch_conn_id:`."))
+        try:
+            return cls.model_validate({**document, "name": name})
+        except ValidationError as error:
+            raise InvalidTarget(source, findings_of(error, cls)) from None

@@ -1,0 +1,83 @@
+"""The trigger that waits for a deployment in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from opensearch_ml.errors import OpenSearchMLError, Transient
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.steps.deployment import look_at_deployment, not_in_time
+
+
+class OpenSearchDeployTaskTrigger(BaseTrigger):
+    """Look at a deployment until it has ended, well or badly. Its row holds ids only.
+
+    :param opensearch_conn_id: connection of type ``opensearch``.
+    :param model_id: the model.
+    :param deploy_task_id: the deploy task, or None.
+    :param until_s: when to give up, in seconds since 1970; a restart of the triggerer does not move it.
+    :param poll_interval_s: seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        opensearch_conn_id: str,
+        model_id: str,
+        deploy_task_id: str | None,
+        until_s: float,
+        poll_interval_s: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.opensearch_conn_id = opensearch_conn_id
+        self.model_id = model_id
+        self.deploy_task_id = deploy_task_id
+        self.until_s = until_s
+        self.poll_interval_s = poll_interval_s
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what rebuilds this trigger."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "opensearch_conn_id": self.opensearch_conn_id,
+                "model_id": self.model_id,
+                "deploy_task_id": self.deploy_task_id,
+                "until_s": self.until_s,
+                "poll_interval_s": self.poll_interval_s,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: ``{"status": "success", "state": …}`` or ``{"status": "error", "cause": …}``."""
+        hook = OpenSearchMLHook(self.opensearch_conn_id)
+        # The client is synchronous; in a thread it cannot hold up the other triggers.
+        look = sync_to_async(look_at_deployment, thread_sensitive=False)
+        while True:
+            # Before the first look too: an event that comes before the scheduler has seen the deferral is lost.
+            await asyncio.sleep(self.poll_interval_s)
+            try:
+                seen = await look(hook, self.model_id, self.deploy_task_id)
+                if seen.done:
+                    yield TriggerEvent({"status": "success", "state": seen.state})
+                    return
+                if time.time() >= self.until_s:
+                    raise not_in_time(self.model_id, seen)
+            except Transient as error:
+                if time.time() < self.until_s:
+                    self.log.info("looking again: %s", error.cause)
+                    continue
+                yield _told(error)
+                return
+            except OpenSearchMLError as error:
+                yield _told(error)
+                return
+
+
+def _told(error: OpenSearchMLError) -> TriggerEvent:
+    return TriggerEvent({"status": "error", "cause": error.cause, "evidence": error.evidence, "fix": error.fix})

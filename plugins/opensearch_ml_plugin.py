@@ -1,0 +1,14 @@
+"""What Airflow's API server has to know: the links that our operators show."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+from opensearch_ml.links import OpenSearchConnectorLink, OpenSearchModelLink
+
+
+class OpenSearchMLPlugin(AirflowPlugin):
+    """Registers the operators' extra links."""
+
+    name = "opensearch_ml"
+    operator_extra_links = [OpenSearchConnectorLink(), OpenSearchModelLink()]  # noqa: RUF012 (Airflow's convention)
