@@ -55,8 +55,10 @@ class OpenSearchMLBaseOperator(BaseOperator):
 
     def tell(self, outcome: Changed | str) -> None:
         """Log what was done, to what, and what comes next."""
-        following = ", ".join(sorted(self.downstream_task_ids))
-        self.log.info("%s%s", outcome, f"; next: {following}" if following else "")
+        following = self.downstream_task_ids
+        # Of a chain of followers, which all wait for our result, only the first is next.
+        later = {task for first in following for task in self.dag.get_task(first).downstream_task_ids}
+        self.log.info("%s; next: %s", outcome, ", ".join(sorted(following - later)) or "nothing, this is the end")
 
 
 class OpenSearchMLBlueprintOperator(OpenSearchMLBaseOperator):

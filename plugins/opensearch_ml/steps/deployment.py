@@ -69,7 +69,9 @@ def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | Non
     task_state = task.get("state") if task else None
     found = _model(hook, model_id)
     state = str(found.get("model_state"))
-    seen = f"task {task_id or '-'} {task_state or 'not found'}, model {model_id} {state}"
+    seen = f"model {model_id} {state}"
+    if task_id:
+        seen = f"task {task_id} {task_state or 'not found'}, {seen}"
     if task and task_state in states.TASK_FAILURE and state not in states.MODEL_DEPLOYED:
         raise DeployFailed(f"model {model_id} cannot be deployed", evidence=_why(task, seen), fix=LOOK_AT_NODES)
     if task and task_state not in states.TASK_INTERMEDIATE | states.TASK_SUCCESS | states.TASK_FAILURE:
