@@ -1,0 +1,95 @@
+"""Amazon SageMaker runtime: InvokeEndpoint and InvokeEndpointAsync. Every endpoint name exists.
+
+What a body looks like is the business of the container behind an endpoint. The double tells by the body:
+``{"messages": […]}`` is a chat in OpenAI's shape, ``{"inputs": {"question", "context"}}`` is question answering,
+``{"inputs": TEXT, "parameters": {…}}`` is text generation (both as Hugging Face's containers have them), and texts, in
+a list or under ``inputs``, ``texts``, ``text_inputs`` or ``input``, are to be embedded: one vector for each.
+
+Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Runtime.html
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from local.model_endpoints.answers import chat, embed, message_text, resize_without_norm
+from local.model_endpoints.api import ApiError, ApiFamily, Call
+from local.model_endpoints.aws import authenticate_as, error_response_in, fault_named, fingerprint
+
+_INPUT_FIELDS = ("inputs", "texts", "text_inputs", "input")
+_VARIANT = {"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
+
+
+async def _invoke(call: Call) -> Response:
+    return JSONResponse(await _model_answer(call.json(), call.dimension), headers=_VARIANT)
+
+
+async def _invoke_async(call: Call) -> Response:
+    if "x-amzn-sagemaker-inputlocation" not in call.headers:
+        raise ApiError(400, "InputLocation must be provided to invoke an asynchronous endpoint.")
+    inference_id = call.headers.get("x-amzn-sagemaker-inference-id", str(uuid.uuid4()))
+    bucket = f"s3://sagemaker-double/{call.parameters['endpoint']}"
+    locations = {
+        "X-Amzn-SageMaker-OutputLocation": f"{bucket}/output/{inference_id}.out",
+        "X-Amzn-SageMaker-FailureLocation": f"{bucket}/failure/{inference_id}-error.out",
+    }
+    return JSONResponse({"InferenceId": inference_id}, 202, headers=locations)
+
+
+async def _model_answer(request: Any, dimension: int | None) -> Any:
+    if isinstance(request, dict) and "messages" in request:
+        return _chat_completion(request)
+    inputs = _inputs(request)
+    if isinstance(inputs, dict):
+        return _answer_from_context(inputs)
+    if isinstance(request, dict) and "parameters" in request:
+        return [{"generated_text": chat(inputs, request["parameters"].get("max_new_tokens"))[0]}]
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ApiError(400, "the model takes a text or a list of texts")
+    vectors = await embed(texts)
+    return vectors if dimension is None else [resize_without_norm(vector, dimension) for vector in vectors]
+
+
+def _inputs(request: Any) -> Any:
+    if not isinstance(request, dict):
+        return request
+    for field in _INPUT_FIELDS:
+        if field in request:
+            return request[field]
+    raise ApiError(400, f"the model takes one of {', '.join(_INPUT_FIELDS)} or messages")
+
+
+def _answer_from_context(inputs: dict[str, Any]) -> dict[str, Any]:
+    # The first sentence of the context: no model reads it, but a caller can look for it.
+    answer = str(inputs.get("context", "")).split(".")[0]
+    return {"score": 1.0, "start": 0, "end": len(answer), "answer": answer}
+
+
+def _chat_completion(request: dict[str, Any]) -> dict[str, Any]:
+    text, cut = chat(message_text(request["messages"][-1].get("content")), request.get("max_tokens"))
+    finish_reason = "length" if cut else "stop"
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
+    }
+
+
+SAGEMAKER = ApiFamily(
+    name="sagemaker",
+    routes={
+        "/endpoints/{endpoint}/invocations": _invoke,
+        "/endpoints/{endpoint}/async-invocations": _invoke_async,
+    },
+    fingerprint=fingerprint,
+    authenticate=authenticate_as("sagemaker"),
+    fault=fault_named({400: "ValidationError", 424: "ModelError", 503: "ServiceUnavailable"}),
+    error_response=error_response_in("ValidationError", "com.amazon.sagemaker.runtime"),
+)
