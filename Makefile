@@ -34,3 +34,38 @@ lock: | $(BIN)/uv  ## resolve requirements*.txt into the lock files anew
 		requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
 		requirements.txt requirements-dev.txt -c requirements.lock --override requirements-overrides.txt -o requirements-dev.lock
+
+.PHONY: demo up down status
+demo: $(INSTALLED)  ## from nothing to a blueprint that answers, through Airflow, on a real OpenSearch
+	@$(BIN)/python -m local demo $(if $(OPENSEARCH),--opensearch $(OPENSEARCH))
+
+up: $(INSTALLED)  ## start the embedded stack (OPENSEARCH=2.19.1 for the older line)
+	@$(BIN)/python -m local up $(if $(OPENSEARCH),--opensearch $(OPENSEARCH))
+
+status: $(INSTALLED)  ## what runs, where, and with which login
+	@$(BIN)/python -m local status
+
+down:  ## stop everything that `make up` or `make demo` started
+	@test ! -e $(INSTALLED) || $(BIN)/python -m local down
+
+.PHONY: test lint format bench
+test: $(INSTALLED)  ## lint, then every test, on servers that the tests start and stop themselves
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(INSTALLED)  ## let ruff write the format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: $(INSTALLED)  ## the provisioning chain beside no-op tasks and bare API calls, in one run
+	@$(BIN)/python -m benchmarks.provision
+
+.PHONY: clean
+clean: down  ## stop everything and remove .venv and .local (the download cache stays)
+	@test ! -e $(INSTALLED) || $(BIN)/python -m local reset
+	@rm -rf $(VENV) .local

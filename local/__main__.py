@@ -1,0 +1,51 @@
+"""The embedded stack from the command line: ``python -m local up|demo|status|down|reset``; `make` calls this."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from local.demo import run_demo
+from local.distribution import VERSIONS
+from local.errors import LocalStackError
+from local.server_process import ServerStartError
+from local.stack import Stack
+
+
+def main() -> int:
+    """Do what the command line says.
+
+    :return: exit code: 0 only if all of it worked; for ``status``, 0 only if all of it runs.
+    """
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=["up", "demo", "status", "down", "reset"])
+    parser.add_argument("--opensearch", choices=VERSIONS, help="version of OpenSearch (default: the one used last)")
+    given = parser.parse_args()
+    stack = Stack(version=given.opensearch)
+    try:
+        if given.command == "status":
+            return _status(stack)
+        {"up": stack.up, "demo": lambda: run_demo(stack), "down": stack.down, "reset": stack.reset}[given.command]()
+        if given.command == "up":
+            _status(stack)
+    except (LocalStackError, ServerStartError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _status(stack: Stack) -> int:
+    running = stack.running()
+    for name in ("opensearch", "model endpoints", "moto", "airflow"):
+        print(f"{name:<16} {running.get(name, 'down')}")
+    airflow = stack.airflow
+    if airflow:
+        print(f"{'':<16} login admin, password {airflow.password}")
+        if unhealthy := airflow.unhealthy():
+            print(f"{'':<16} does not work: {', '.join(unhealthy)}")
+            return 1
+    return 0 if len(running) == 4 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

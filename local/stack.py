@@ -1,0 +1,236 @@
+"""The embedded stack: a real OpenSearch, model endpoints, moto and Airflow, started and stopped as one.
+
+Everything that belongs to one stack is in its folder, so that several may run side by side: ``.local`` in the clone for
+`make up` and `make demo`, a temporary folder for a test.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import yaml
+
+from local.airflow_standalone import AirflowStandalone, free_port, start_airflow, write_private
+from local.distribution import DEFAULT_VERSION
+from local.errors import LocalStackError
+from local.minilm import DIMENSIONS
+from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
+from local.moto_server import MotoServer, start_moto_server
+from local.opensearch import OpenSearchCluster
+from local.server_process import ServerProcess
+
+FOLDER = Path(__file__).resolve().parents[1] / ".local"
+AIRFLOW_MEMORY = 1_500_000_000  # bytes: measured, with eight parallel tasks
+HANDLES: dict[str, type[ServerProcess]] = {
+    "model endpoints": ModelEndpoints,
+    "moto": MotoServer,
+    "airflow": AirflowStandalone,
+}
+S = TypeVar("S", bound=ServerProcess)
+
+
+class Stack:
+    """One stack, running or not.
+
+    :param folder: where its state, logs and secrets are.
+    :param version: of OpenSearch; kept from the first start on.
+    :param say: gets what a person should know, one line at a time.
+    """
+
+    def __init__(
+        self, folder: Path = FOLDER, *, version: str | None = None, say: Callable[[str], None] | None = None
+    ) -> None:
+        self.folder = folder.absolute()
+        self.version = version or self._state().get("version") or DEFAULT_VERSION
+        self.say = say or (lambda line: print(line, flush=True))
+
+    @cached_property
+    def opensearch(self) -> OpenSearchCluster:
+        """The cluster; each version has data of its own."""
+        return OpenSearchCluster(
+            self.folder / f"opensearch-{self.version}",
+            version=self.version,
+            preferred_port=free_port(9200),
+            say=self.say,
+        )
+
+    @property
+    def model_endpoints(self) -> ModelEndpoints | None:
+        """The model endpoints, if they run."""
+        return self._running("model endpoints", ModelEndpoints)
+
+    @property
+    def moto(self) -> MotoServer | None:
+        """moto, if it runs."""
+        return self._running("moto", MotoServer)
+
+    @property
+    def airflow(self) -> AirflowStandalone | None:
+        """Airflow, if it runs."""
+        return self._running("airflow", AirflowStandalone)
+
+    def up(self) -> None:
+        """Start what does not run yet, and return when all of it works.
+
+        :raises LocalStackError: something did not come up; what runs by then stays up, and `down` ends it.
+        """
+        with self._alone():
+            other = self._state().get("version")
+            if other and other != self.version and self.running():
+                raise LocalStackError(
+                    f"the stack runs OpenSearch {other}",
+                    evidence=f"{', '.join(self.running())} are up",
+                    fix=f"make down, then start OpenSearch {self.version}",
+                )
+            self._remember(version=self.version)
+            self._check_memory()
+            started = time.monotonic()
+            if not self.opensearch.running:
+                self.say(f"==> OpenSearch {self.version} with ML Commons, k-NN, neural search and Security")
+                self.opensearch.start()
+            if not self.model_endpoints:
+                self.say(
+                    "==> model endpoints (OpenAI, Cohere, SageMaker, Bedrock) and moto (IAM, STS, Secrets Manager)"
+                )
+                self._keep("model endpoints", self._start_model_endpoints())
+            if not self.moto:
+                self._keep("moto", start_moto_server(log_file=self.folder / "moto.log"))
+            self.opensearch.wait_until_healthy()
+            self._write_target()
+            if not self.airflow:
+                self.say("==> Airflow (scheduler, triggerer, DAG processor, API server)")
+                self._keep("airflow", start_airflow(self.folder / "airflow", self.airflow_environment()))
+            self.say(f"==> all up after {time.monotonic() - started:.0f} s")
+
+    def down(self) -> None:
+        """Stop everything that this stack started; twice is once."""
+        with self._alone():
+            for name in reversed(HANDLES):
+                if server := self._running(name, HANDLES[name]):
+                    server.stop()
+                    self.say(f"stopped {name}")
+                self._remember(**{name: None})
+            if self.opensearch.pids:
+                self.opensearch.stop()
+                self.say("stopped opensearch")
+
+    def reset(self) -> None:
+        """Stop everything and forget all data, logins and ports."""
+        self.down()
+        self.opensearch.reset()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def running(self) -> dict[str, str]:
+        """Return what runs: name to URL."""
+        found = {"opensearch": self.opensearch.url} if self.opensearch.pids else {}
+        return found | {name: server.url for name, cls in HANDLES.items() if (server := self._running(name, cls))}
+
+    def airflow_environment(self) -> dict[str, str]:
+        """Return the connections and settings that Airflow is started with."""
+        keys = self.keys
+        connections = {
+            "OPENSEARCH_DEFAULT": {
+                "conn_type": "opensearch",
+                "host": "127.0.0.1",
+                "port": int(self.opensearch.url.rpartition(":")[2]),
+                "login": self.opensearch.admin_user,
+                "password": self.opensearch.admin_password,
+                "extra": {"use_ssl": True, "verify_certs": True, "ca_certs": str(self.opensearch.ca_path)},
+            },
+            "OPENAI_DEFAULT": {"conn_type": "http", "password": keys["openai"][0]},
+            "COHERE_DEFAULT": {"conn_type": "http", "password": keys["cohere"][0]},
+            "AWS_DEFAULT": {
+                "conn_type": "aws",
+                "login": keys["aws"][0]["access_key_id"],
+                "password": keys["aws"][0]["secret_access_key"],
+                "extra": {"region_name": "us-east-1", "endpoint_url": self.moto.url if self.moto else ""},
+            },
+        }
+        return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()} | {
+            "AIRFLOW__OPENSEARCH_ML__TARGETS_FOLDER": str(self.folder / "targets")
+        }
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys that the model endpoints accept; generated once per stack."""
+        path = self.folder / "keys.json"
+        if not path.exists():
+            aws = {
+                "access_key_id": "AKIA"
+                + "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(16)),
+                "secret_access_key": secrets.token_urlsafe(30),
+            }
+            keys = {"openai": [f"sk-{secrets.token_urlsafe(24)}"], "cohere": [secrets.token_urlsafe(24)], "aws": [aws]}
+            write_private(path, json.dumps(keys))
+        return dict(json.loads(path.read_text()))
+
+    def _start_model_endpoints(self) -> ModelEndpoints:
+        # Connectors and trusted endpoints name the port, so it stays the same from one start to the next.
+        port = free_port(self._state().get("model endpoints port") or 0)
+        self._remember(**{"model endpoints port": port})
+        return start_model_endpoints(keys=self.keys, port=port, log_file=self.folder / "model_endpoints.log")
+
+    def _write_target(self) -> None:
+        target = {
+            "opensearch_conn_id": "opensearch_default",
+            "variables": {
+                "openai_url": self.model_endpoints.url if self.model_endpoints else "",
+                "dimension": DIMENSIONS,
+            },
+            # The model endpoints are on this machine.
+            "settings": {"private_ip_enabled": True},
+            "role_mapping": {"ml_full_access": {"backend_roles": ["airflow"]}},
+        }
+        folder = self.folder / "targets"
+        folder.mkdir(exist_ok=True)
+        (folder / "local.yaml").write_text(yaml.safe_dump(target, sort_keys=False))
+
+    def _check_memory(self) -> None:
+        available = psutil.virtual_memory().available
+        if not self.airflow and available < AIRFLOW_MEMORY:
+            raise LocalStackError(
+                "memory is short for Airflow",
+                evidence=f"{available / 1e9:.1f} GB available, about {AIRFLOW_MEMORY / 1e9:.1f} GB needed",
+                fix="end some other programs and run again",
+            )
+
+    def _running(self, name: str, handle: type[S]) -> S | None:
+        kept = self._state().get(name)
+        if not kept:
+            return None
+        if handle is AirflowStandalone:
+            kept = kept | {"password": json.loads((self.folder / "airflow" / "secrets.json").read_text())["password"]}
+        server = handle(**kept)
+        return server if server.process() else None
+
+    def _keep(self, name: str, server: ServerProcess) -> None:
+        self._remember(**{name: {key: value for key, value in asdict(server).items() if key != "password"}})
+
+    def _state(self) -> dict[str, Any]:
+        path = self.folder / "stack.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def _remember(self, **values: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "stack.json"
+        half = path.with_suffix(".new")
+        half.write_text(json.dumps({**self._state(), **values}, indent=2))
+        half.replace(path)  # a reader never sees half a file
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two `make up` at once: the second waits, then finds all of it up
+            yield
