@@ -144,7 +144,7 @@ def lay_out(version: str = DEFAULT_VERSION, *, say: Callable[[str], None] = say)
     if layout.home.is_dir():
         return layout
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         with locked(cache / f"{name}.lock", on_wait=lambda: say(f"OpenSearch {version}: another process lays it out")):
             if not layout.home.is_dir():
                 _lay_out(version, unfinished := cache / f"{name}.unfinished", say)
@@ -167,6 +167,13 @@ def read_lock(version: str) -> list[Pinned]:
     """The artifacts of a version, as pinned."""
     lines = (line.partition("#")[0].split() for line in lock_path(version).read_text().splitlines())
     return [Pinned(sha256, int(size), into, path) for sha256, size, into, path in filter(None, lines)]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, open to `nobody` whatever the umask is; secrets in it need a mode of their own."""
+    for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
 
 
 @contextmanager

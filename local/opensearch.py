@@ -26,7 +26,7 @@ import psutil
 import requests
 
 from local.certificates import Certificates, issue_certificates
-from local.distribution import CACHE_VARIABLE, DEFAULT_VERSION, Layout, cache_folder, lay_out, locked
+from local.distribution import CACHE_VARIABLE, DEFAULT_VERSION, Layout, cache_folder, lay_out, locked, make_folder
 from local.distribution_download import say
 from local.errors import ClusterNotHealthy, ClusterStartError
 from local.opensearch_config import ADMIN, PROXY_AUTH_DOMAIN, NodeSettings, security_config, write_config
@@ -103,7 +103,7 @@ class OpenSearchCluster:
         """Generated once per installation and kept in a file that only its owner can read."""
         path = self.folder / "admin_password"
         if not path.exists():
-            _make_folder(self.folder)
+            make_folder(self.folder)
             _write_private(path, _new_password().encode())
         return path.read_text()
 
@@ -202,7 +202,7 @@ class OpenSearchCluster:
     def _start(self, wanted: Sequence[Node]) -> None:
         layout = lay_out(self.version, say=self._say)
         for node in self.nodes:
-            _make_folder(node.folder)
+            make_folder(node.folder)
         with self._locked():
             waiting = [node for node in wanted if node.pid is None]
             if not waiting:
@@ -311,13 +311,6 @@ def _folder_for(home: Path) -> Path:
 
 def _everybody_can_walk_to(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path, *path.parents) if folder.exists())
-
-
-def _make_folder(path: Path) -> None:
-    """With its parents, open to `nobody` whatever the umask is; secrets in it are files of mode 0600."""
-    for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o755)
 
 
 def _require_memory(servers: int, heap: str) -> None:

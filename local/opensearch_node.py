@@ -9,7 +9,6 @@ import re
 import shutil
 import socket
 import subprocess
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ STOP_TIMEOUT_S = 30.0  # it takes a second; flushing a full index on a slow disk
 INITIAL_HEAP = "256m"
 OWN_FOLDERS = ("config", "data", "logs", "tmp")  # the server writes here; its keystore is in config
 UNPRIVILEGED = "nobody"
-LOG_TAIL_LINES = 8
+TROUBLE_LINES, LAST_LINES, LINE_CHARACTERS = 8, 3, 300
 TROUBLE = re.compile(r"\[(ERROR|FATAL)|Exception|\bError\b|^Caused by|^Likely root cause")
 PORT_TAKEN = "Address already in use"
 
@@ -125,17 +124,11 @@ class Node:
         shutil.rmtree(self.folder / "data", ignore_errors=True)
 
     def log_tail(self) -> str:
-        """The last lines of the log that tell of trouble, or the last lines of any kind."""
-        if not self.log_path.exists():
-            return "it wrote nothing"
-        trouble: deque[str] = deque(maxlen=LOG_TAIL_LINES)
-        last: deque[str] = deque(maxlen=LOG_TAIL_LINES)
-        with self.log_path.open(errors="replace") as log:
-            for line in log:
-                last.append(line.rstrip())
-                if TROUBLE.search(line):
-                    trouble.append(line.rstrip())
-        return "\n    ".join(trouble or last) or "it wrote nothing"
+        """What the log ends with: the last lines that tell of trouble, and the very last ones."""
+        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
+        telling = [number for number, line in enumerate(lines) if TROUBLE.search(line)][-TROUBLE_LINES:]
+        shown = sorted({*telling, *range(len(lines))[-LAST_LINES:]})
+        return "\n    ".join(lines[number][:LINE_CHARACTERS] for number in shown) or "it wrote nothing"
 
     def lost_its_port(self) -> bool:
         """Whether it ended because another process took its port between choice and use."""
@@ -165,6 +158,7 @@ class Node:
             "-XX:InitiatingHeapOccupancyPercent=30",
             "-XX:TieredStopAtLevel=1",  # starts with half the CPU time; the second compiler pays off after minutes
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
+            f"-Djna.tmpdir={self.folder / 'tmp'}",  # it would unpack itself into the user's own cache
             "-Djna.nosys=true",
             "-Dio.netty.noUnsafe=true",
             "-Dlog4j2.disable.jmx=true",
