@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,8 @@ from typing import IO, TypeVar
 
 import httpx
 import psutil
+
+from local.errors import LocalStackError
 
 HOST = "127.0.0.1"
 
@@ -31,8 +33,8 @@ _LOG_TAIL_CHARACTERS = 2_000
 Server = TypeVar("Server", bound="ServerProcess")
 
 
-class ServerStartError(RuntimeError):
-    """The server's process ended, or did not answer in time; the message carries the end of its log."""
+class ServerStartError(LocalStackError):
+    """The server's process ended, or did not answer in time; the evidence is the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,21 @@ def start_server(
             stderr=log,
             start_new_session=True,
         )
-        server: Server | None = None
-        try:
-            server = handle(_first_line(child, deadline), child.pid, psutil.Process(child.pid).create_time())
-            _wait_until_ready(child, server.url + ready_path, deadline)
-        except (TimeoutError, psutil.NoSuchProcess) as error:
-            child.kill()
-            child.wait()
-            raise ServerStartError(
-                f"{module} did not start within {timeout_s:g} s: {error}\n  evidence: {_tail(log)}\n"
-                f"  fix: run python -m {module} {' '.join(arguments)} by hand to see what it says"
-            ) from error
-        return server
+        with ExitStack() as unless_it_started:
+            unless_it_started.callback(_kill, child)
+            try:
+                server = handle(_first_line(child, deadline), child.pid, psutil.Process(child.pid).create_time())
+                _wait_until_ready(child, server.url + ready_path, deadline)
+            except (TimeoutError, psutil.NoSuchProcess) as error:
+                cause = f"{module} did not start: {error}"
+                raise ServerStartError(cause, evidence=_tail(log), fix=f"see what python -m {module} says") from error
+            unless_it_started.pop_all()
+    return server
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
 
 
 def _first_line(child: subprocess.Popen[bytes], deadline: float) -> str:
