@@ -6,12 +6,13 @@ servers that start at the same time cannot be promised the same one.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,7 @@ def start_server(
     arguments: Sequence[str] = (),
     *,
     ready_path: str,
+    environment: Mapping[str, str] | None = None,
     log_file: Path | None = None,
     timeout_s: float = 60.0,
 ) -> Server:
@@ -94,6 +96,7 @@ def start_server(
 
     :param handle: the class to return, with the methods that this kind of server has.
     :param ready_path: path that answers below 500 when the server works, such as ``/_control/requests``.
+    :param environment: variables that the process gets in addition to ours.
     :param log_file: where its standard error goes; a temporary file if not given.
     :param timeout_s: budget in seconds for the whole start.
     :raises ServerStartError: it ended or stayed silent; nothing is left running.
@@ -104,6 +107,7 @@ def start_server(
         child = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=_REPOSITORY,
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
