@@ -16,7 +16,7 @@ from local.model_endpoints.recorder import RecordedRequest
 from local.server_process import ServerProcess, start_server
 
 _TIMEOUT_S = 30.0
-# Several would wait for one another in a loop: with both cores busy an embedding took 95 ms and more, with one 12 to 19.
+# Several would spin while they wait for one another: with both cores busy an embedding took 95 ms, with one 12 to 19.
 _ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 
 
