@@ -11,7 +11,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
@@ -46,13 +46,20 @@ class Stack:
     :param folder: where its state, logs and secrets are.
     :param version: of OpenSearch; kept from the first start on.
     :param say: gets what a person should know, one line at a time.
+    :param environment: more settings and connections for Airflow.
     """
 
     def __init__(
-        self, folder: Path = FOLDER, *, version: str | None = None, say: Callable[[str], None] | None = None
+        self,
+        folder: Path = FOLDER,
+        *,
+        version: str | None = None,
+        say: Callable[[str], None] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.version = version or self._state().get("version") or DEFAULT_VERSION
+        self.environment = dict(environment or {})
         self.say = say or (lambda line: print(line, flush=True))
 
     @cached_property
@@ -128,7 +135,7 @@ class Stack:
     def reset(self) -> None:
         """Stop everything and forget all data, logins and ports."""
         self.down()
-        self.opensearch.reset()
+        self.opensearch.delete()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def running(self) -> dict[str, str]:
@@ -158,7 +165,8 @@ class Stack:
             },
         }
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()} | {
-            "AIRFLOW__OPENSEARCH_ML__TARGETS_FOLDER": str(self.folder / "targets")
+            "AIRFLOW__OPENSEARCH_ML__TARGETS_FOLDER": str(self.folder / "targets"),
+            **self.environment,
         }
 
     @property

@@ -232,7 +232,7 @@ class OpenSearchMLHook(BaseHook):
         retrying = Retrying(
             retry=retry_if_exception_type(Transient),
             stop=stop_after_attempt(READ_ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.3, max=3),
+            wait=wait_exponential_jitter(multiplier=0.3, max=3),
             before_sleep=before_sleep_log(log, logging.INFO),
             reraise=True,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 
 from opensearch_ml import trusted_endpoints
-from opensearch_ml.errors import Conflict
-from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.errors import Conflict, PermissionDenied, UntrustedEndpoint
+from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.placeholders import fill
 from opensearch_ml.steps.changed import Changed, changed
 from opensearch_ml.steps.once import persistently
@@ -33,6 +34,7 @@ def ensure_trusted_endpoints(hook: OpenSearchMLHook, needed: Iterable[tuple[str,
     """Add what is missing to the trusted endpoints; others' entries and their order stay.
 
     :param needed: pairs of (pattern, example URL). A URL that is trusted already needs no entry.
+    :raises UntrustedEndpoint: some are missing, and the connection's user may not add them.
     :raises Conflict: other writers overwrote ours again and again.
     """
     pairs = list(needed)
@@ -41,7 +43,10 @@ def ensure_trusted_endpoints(hook: OpenSearchMLHook, needed: Iterable[tuple[str,
     def attempt() -> None:
         have = hook.trusted_endpoints()
         if missing := trusted_endpoints.missing(pairs, have):
-            hook.put_trusted_endpoints([*have, *missing])  # the setting takes the whole list, never an addition
+            try:
+                hook.put_trusted_endpoints([*have, *missing])  # the setting takes the whole list, never an addition
+            except PermissionDenied as refusal:
+                raise _untrusted(missing, [*have, *missing], refusal) from None
             added.update(dict.fromkeys(missing))
             _expect(hook, present=missing)
 
@@ -75,6 +80,16 @@ def urls_in_use(hook: OpenSearchMLHook) -> list[str]:
         own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
         urls += [example_url(fill(url, "parameters", parameters), {}) for url in own if url]
     return urls
+
+
+def _untrusted(missing: list[str], whole: list[str], refusal: PermissionDenied) -> UntrustedEndpoint:
+    body = json.dumps({"persistent": {TRUSTED_ENDPOINTS: whole}})
+    return UntrustedEndpoint(
+        f"the cluster does not trust {', '.join(missing)}, and the connection's user may not change that",
+        evidence=refusal.evidence,
+        fix=f"let an administrator send PUT /_cluster/settings {body}, or use a connection whose user has "
+        "cluster:admin/settings/update",
+    )
 
 
 def _expect(hook: OpenSearchMLHook, *, present: Iterable[str] = (), absent: Iterable[str] = ()) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from opensearch_ml import states
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import DeployFailed, NotFound
+from opensearch_ml.errors import Conflict, DeployFailed, NotFound
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.changed import Changed
@@ -18,6 +19,11 @@ from opensearch_ml.steps.once import persistently
 
 log = logging.getLogger(__name__)
 
+TASK_REFRESH_S = (0.3, 0.4, 0.5)
+COLLISION_S = 1.0  # a deployment that collides with another one fails in far less
+LOOK_EVERY_S = 0.05
+# Two deployments of one model at once, or a predict that deploys it by itself: one fails with these words.
+COLLISIONS = ("Duplicate deploy model task", "version conflict")
 LOOK_AT_NODES = (
     "mend what the server names (for instance run the provisioning again if the connector is gone), then deploy again"
 )
@@ -44,15 +50,24 @@ def start_deployment(hook: OpenSearchMLHook, model_id: str) -> str | None:
     Source: ``POST /_plugins/_ml/models/{id}/_deploy``; its own ``status`` says COMPLETED even when it fails.
     """
 
+    collided = False
+
     def attempt() -> str | None:
-        found = _model(hook, model_id)
-        state = found.get("model_state")
+        nonlocal collided
+        state = _model(hook, model_id).get("model_state")
         if state in states.MODEL_DEPLOYED:
             return None
         if state in states.MODEL_DEPLOYING and (running := _running_task(hook, model_id)):
             log.info("model %s is being deployed already by task %s", model_id, running)
             return running
-        return hook.deploy_model(model_id)
+        if collided and state in states.MODEL_DEPLOY_FAILED:
+            # A node that failed to deploy a model takes every later try for a duplicate, until it is undeployed.
+            log.info("clearing the failed deployment of model %s", model_id)
+            hook.undeploy_model(model_id)
+        task_id = hook.deploy_model(model_id)
+        collided = True
+        _raise_on_collision(hook, task_id)
+        return task_id
 
     return persistently(attempt)
 
@@ -73,7 +88,7 @@ def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | Non
     if task_id:
         seen = f"task {task_id} {task_state or 'not found'}, {seen}"
     if task and task_state in states.TASK_FAILURE and state not in states.MODEL_DEPLOYED:
-        raise DeployFailed(f"model {model_id} cannot be deployed", evidence=_why(task, seen), fix=LOOK_AT_NODES)
+        return _failed(task, model_id, seen)
     if task and task_state not in states.TASK_INTERMEDIATE | states.TASK_SUCCESS | states.TASK_FAILURE:
         raise DeployFailed("the deploy task is in an unknown state", evidence=seen, fix="look at GET tasks/{id}")
     if state in states.MODEL_DEPLOYED:
@@ -82,9 +97,7 @@ def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | Non
         # The model may say so a moment before its task does, and only the task knows the cause.
         if task and task_state in states.TASK_INTERMEDIATE:
             return Deployment(done=False, state=seen)
-        cause = _last_failure(hook, model_id)
-        evidence = _why(cause, seen) if cause else seen
-        raise DeployFailed(f"model {model_id} cannot be deployed", evidence=evidence, fix=LOOK_AT_NODES)
+        return _failed(_last_failure(hook, model_id), model_id, seen)
     if state in states.MODEL_DEPLOYING or (task and task_state in states.TASK_INTERMEDIATE):
         return Deployment(done=False, state=seen)
     if state in states.MODEL_NOT_DEPLOYED:
@@ -129,6 +142,31 @@ def _model(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any]:
     return found
 
 
+def _failed(task: dict[str, Any] | None, model_id: str, seen: str) -> Deployment:
+    evidence = _why(task, seen) if task else seen
+    if _collided(task):
+        # Whoever collided tries again; the model's state is theirs until then.
+        return Deployment(done=False, state=f"{evidence}; another deployment is under way")
+    raise DeployFailed(f"model {model_id} cannot be deployed", evidence=evidence, fix=LOOK_AT_NODES)
+
+
+def _raise_on_collision(hook: OpenSearchMLHook, task_id: str) -> None:
+    until = time.monotonic() + COLLISION_S
+    while time.monotonic() < until:
+        task = hook.get_task(task_id) or {}
+        if task.get("state") not in states.TASK_INTERMEDIATE:
+            if _collided(task):
+                raise Conflict(
+                    "the deployment collided with another one", evidence=_why(task, task_id), fix="deploy again"
+                )
+            return
+        time.sleep(LOOK_EVERY_S)
+
+
+def _collided(task: dict[str, Any] | None) -> bool:
+    return any(words in str((task or {}).get("error")) for words in COLLISIONS)
+
+
 def _running_task(hook: OpenSearchMLHook, model_id: str) -> str | None:
     found = _deploy_tasks(hook, model_id)
     # The search may be behind; the task itself is not.
@@ -137,8 +175,13 @@ def _running_task(hook: OpenSearchMLHook, model_id: str) -> str | None:
 
 
 def _last_failure(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any] | None:
-    failed = [task for task in _deploy_tasks(hook, model_id) if task.get("error")]
-    return failed[-1] if failed else None
+    # A task that ended a moment ago is not searchable yet: its index refreshes once a second.
+    for pause_s in (0.0, *TASK_REFRESH_S):
+        time.sleep(pause_s)
+        found = [hook.get_task(task["id"]) or {} for task in _deploy_tasks(hook, model_id)[-3:]]
+        if failed := [task for task in found if task.get("error")]:
+            return failed[-1]
+    return None
 
 
 def _deploy_tasks(hook: OpenSearchMLHook, model_id: str) -> list[dict[str, Any]]:

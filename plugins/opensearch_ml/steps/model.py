@@ -101,7 +101,7 @@ def delete_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
         what = f"model group {name}"
         if GROUP_MARK not in (group.get("description") or ""):
             return Changed(what, "left", group["id"], ("it was not made by us",))
-        if others := hook.search_models({"term": {"model_group_id.keyword": group["id"]}}):
+        if others := hook.search_models({"term": {"model_group_id": group["id"]}}):
             return Changed(what, "left", group["id"], (f"it holds model {', '.join(m['id'] for m in others)}",))
         hook.delete_model_group(group["id"])
         return Changed(what, "deleted", group["id"])
@@ -121,7 +121,7 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     groups = hook.search_model_groups({"term": {"name.keyword": blueprint.group_name}})
     for field, ids in (
         ("connector_id.keyword", [connector["id"] for connector in connectors.ours(hook, blueprint.name)]),
-        ("model_group_id.keyword", [group["id"] for group in groups if GROUP_MARK in group.get("description", "")]),
+        ("model_group_id", [group["id"] for group in groups if GROUP_MARK in group.get("description", "")]),
     ):
         if ids:
             of_ours.append({"terms": {field: ids}})
@@ -134,7 +134,9 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
             }
         }
     )
-    return sorted(found, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
+    # An update is not searchable at once (2.19 refreshes after a create only), but GET has it.
+    current = [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
+    return sorted(current, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
 
 
 def _register_body(blueprint: Blueprint, model_group_id: str) -> dict[str, Any]:

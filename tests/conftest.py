@@ -1,0 +1,233 @@
+"""Servers that the tests share: each is started once a session, for real, and stopped at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+# Before any import of airflow: a test must not read this user's own Airflow.
+REPOSITORY = Path(__file__).resolve().parents[1]
+for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+    del os.environ[name]
+
+from local.distribution import VERSIONS  # noqa: E402
+from local.model_endpoints.process import ModelEndpoints, start_model_endpoints  # noqa: E402
+from local.opensearch import OpenSearchCluster  # noqa: E402
+
+OPENAI_KEY = "sk-canary-Q7f3nLw0Zk8-only-in-tests"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An AIRFLOW_HOME of this session's own, with our DAGs and plugins."""
+    home = tmp_path_factory.mktemp("airflow")
+    os.environ.update(
+        AIRFLOW_HOME=str(home),
+        AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
+        AIRFLOW__CORE__PLUGINS_FOLDER=str(REPOSITORY / "plugins"),
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        AIRFLOW__CORE__UNIT_TEST_MODE="False",
+        AIRFLOW__OPENSEARCH_ML__TARGETS_FOLDER=str(home / "targets"),
+    )
+    (home / "targets").mkdir()
+    return home
+
+
+@dataclass
+class Cluster:
+    """A real, secured OpenSearch for tests, and what the tests want to know of it."""
+
+    opensearch: OpenSearchCluster
+    version: str
+    users: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.opensearch.url
+
+    @property
+    def ca_path(self) -> Path:
+        return self.opensearch.ca_path
+
+    @property
+    def admin_password(self) -> str:
+        return self.opensearch.admin_password
+
+    def request(self, method: str, path: str, json: Any = None, user: str = "admin") -> requests.Response:
+        """Send a request beside the product's own code; errors are the caller's to look at."""
+        with requests.Session() as session:
+            session.trust_env = False  # REQUESTS_CA_BUNDLE would win over our CA
+            session.verify = str(self.ca_path)
+            session.auth = (user, self.users.get(user, self.admin_password))
+            return session.request(method, self.url + path, json=json, timeout=60)
+
+    def get(self, path: str) -> Any:
+        """GET, and the answer's JSON."""
+        answer = self.request("GET", path)
+        answer.raise_for_status()
+        return answer.json()
+
+    def search(self, kind: str, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """All connectors, models, model_groups or tasks that fit."""
+        body = {"query": query or {"match_all": {}}, "size": 10_000}
+        answer = self.request("POST", f"/_plugins/_ml/{kind}/_search", json=body)
+        answer.raise_for_status()
+        return [{**hit["_source"], "id": hit["_id"]} for hit in answer.json()["hits"]["hits"]]
+
+    def connection(self, *, login: str = "admin", password: str | None = None, **extra: Any) -> str:
+        """An Airflow connection to this cluster, as JSON for AIRFLOW_CONN_…"""
+        return json.dumps(
+            {
+                "conn_type": "opensearch",
+                "host": "127.0.0.1",
+                "port": int(self.url.rpartition(":")[2]),
+                "login": login,
+                "password": password or self.users.get(login, self.admin_password),
+                "extra": {"ca_certs": str(self.ca_path), **extra},
+            }
+        )
+
+    def writes(self) -> dict[str, Any]:
+        """What changes when anything is written: counted by the server, not by us.
+
+        Index operations of every ML and Security index, and the settings. A deploy task is written once more a moment
+        after its model is deployed, so this waits until nothing moves.
+        """
+        last: dict[str, Any] = {}
+        while (now := self._writes()) != last:
+            last = now
+            time.sleep(0.5)
+        return now
+
+    def _writes(self) -> dict[str, Any]:
+        stats = self.get("/.plugins-ml-*,.opendistro_security/_stats/indexing?expand_wildcards=all")["indices"]
+        counts = {
+            name: (shard["indexing"]["index_total"], shard["indexing"]["delete_total"])
+            for name, index in stats.items()
+            if name != ".plugins-ml-config"
+            for shard in [index["primaries"]]
+        }
+        settings = self.get("/_cluster/settings?flat_settings=true")
+        return {**counts, "settings": settings}
+
+    def clean(self) -> None:
+        """Delete every ML object, mapping and setting that a test may have left."""
+        for model in self.search("models"):
+            self.request("POST", f"/_plugins/_ml/models/{model['id']}/_undeploy")
+            self.request("DELETE", f"/_plugins/_ml/models/{model['id']}")
+        for kind in ("connectors", "model_groups"):
+            for found in self.search(kind):
+                self.request("DELETE", f"/_plugins/_ml/{kind}/{found['id']}")
+        self.request("DELETE", "/_plugins/_security/api/rolesmapping/ml_full_access")
+        persistent = self.get("/_cluster/settings?flat_settings=true")["persistent"]
+        if persistent:
+            self.request("PUT", "/_cluster/settings", json={"persistent": dict.fromkeys(persistent)})
+
+    def add_user(self, name: str, password: str, backend_roles: list[str]) -> None:
+        """Create an internal user."""
+        body = {"password": password, "backend_roles": backend_roles}
+        self.request("PUT", f"/_plugins/_security/api/internalusers/{name}", json=body).raise_for_status()
+        self.users[name] = password
+
+    def restrict_role(self, role: str, permissions: list[str], users: list[str]) -> None:
+        """Create a role with these cluster permissions only, for these users."""
+        base = "/_plugins/_security/api"
+        self.request("PUT", f"{base}/roles/{role}", json={"cluster_permissions": permissions}).raise_for_status()
+        self.request("PUT", f"{base}/rolesmapping/{role}", json={"users": users}).raise_for_status()
+
+
+_started: dict[str, Cluster] = {}
+
+
+@pytest.fixture(scope="session")
+def start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Cluster]]:
+    """Starts the cluster of a version when the first test asks for it."""
+
+    def start(version: str) -> Cluster:
+        if version not in _started:
+            home = tmp_path_factory.mktemp("opensearch") / version
+            opensearch = OpenSearchCluster(home, version=version, preferred_port=0)
+            opensearch.start()
+            _started[version] = Cluster(opensearch, version)
+            opensearch.wait_until_healthy()
+        return _started[version]
+
+    yield start
+    for cluster in _started.values():
+        cluster.opensearch.delete()
+    _started.clear()
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def each_version(request: pytest.FixtureRequest, start_cluster: Callable[[str], Cluster]) -> Cluster:
+    """The cluster of every supported version in turn."""
+    return start_cluster(request.param)
+
+
+@pytest.fixture(scope="session")
+def newest(start_cluster: Callable[[str], Cluster]) -> Cluster:
+    """The cluster of the default version."""
+    return start_cluster(VERSIONS[0])
+
+
+@pytest.fixture
+def cluster(each_version: Cluster) -> Iterator[Cluster]:
+    """A clean cluster of every supported version in turn."""
+    each_version.clean()
+    yield each_version
+    each_version.clean()
+
+
+@pytest.fixture
+def cluster36(newest: Cluster) -> Iterator[Cluster]:
+    """A clean cluster of the default version, for what does not depend on it."""
+    newest.clean()
+    yield newest
+    newest.clean()
+
+
+@pytest.fixture(scope="session")
+def _endpoints() -> Iterator[ModelEndpoints]:
+    with start_model_endpoints(keys={"openai": [OPENAI_KEY]}) as endpoints:
+        yield endpoints
+
+
+@pytest.fixture
+def endpoints(_endpoints: ModelEndpoints) -> Iterator[ModelEndpoints]:
+    """The model endpoints, behaving and with nothing recorded."""
+    _endpoints.behave_normally()
+    _endpoints.replace_keys({"openai": [OPENAI_KEY]})
+    _endpoints.forget_requests()
+    yield _endpoints
+    _endpoints.behave_normally()
+
+
+@contextmanager
+def connections(**values: str) -> Iterator[None]:
+    """Set Airflow connections for a while: ``connections(opensearch_default=…)``."""
+    named = {f"AIRFLOW_CONN_{name.upper()}": value for name, value in values.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in named.items():
+            patch.setenv(name, value)
+        yield
+
+
+def write_target(home: Path, endpoints: ModelEndpoints, **more: Any) -> None:
+    """Write the one target that all tests use: the model endpoints stand for every platform."""
+    target = {
+        "opensearch_conn_id": "opensearch_default",
+        "variables": {"openai_url": endpoints.url, "dimension": 384},
+        "settings": {"private_ip_enabled": True},
+        **more,
+    }
+    (home / "targets" / "tests.yaml").write_text(yaml.safe_dump(target))

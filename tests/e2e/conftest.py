@@ -1,0 +1,106 @@
+"""A whole stack for the end-to-end tests: OpenSearch, model endpoints and Airflow, with some broken connections."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local.airflow_standalone import AirflowStandalone, DagRun
+from local.model_endpoints.process import ModelEndpoints
+from local.stack import Stack
+from tests.conftest import REPOSITORY, Cluster
+
+ML_USER, ML_PASSWORD = "restricted", "canary-Xw9-Tt2-Vb6-Hq1"
+BLUEPRINTS = REPOSITORY / "include" / "blueprints"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack, up; everything it made is gone afterwards."""
+    folder = tmp_path_factory.mktemp("stack")
+    blueprints = folder / "blueprints"
+    shutil.copytree(BLUEPRINTS, blueprints)
+    embedding = (BLUEPRINTS / "openai_embedding.yaml").read_text()
+    (blueprints / "wrong_dimension.yaml").write_text(
+        embedding.replace("dimension: ${variables.dimension}", "dimension: 7")
+    )
+    (blueprints / "both_at_once.yaml").write_text(embedding)
+    (blueprints / "unknown_field.yaml").write_text(embedding.replace("client_config:", "client_configs:"))
+    (blueprints / "no_such_secret.yaml").write_text(embedding.replace("openai_default", "no_such_connection"))
+    stack = Stack(
+        folder,
+        environment={
+            "AIRFLOW__OPENSEARCH_ML__BLUEPRINTS_FOLDER": str(blueprints),
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        },
+    )
+    stack.opensearch.start()
+    stack.opensearch.wait_until_healthy()
+    good = json.loads(stack.airflow_environment()["AIRFLOW_CONN_OPENSEARCH_DEFAULT"])
+    broken: dict[str, dict[str, Any]] = {
+        "os_wrong_password": {"password": "wrong-canary-password-8Zq"},
+        "os_refused": {"port": 9},
+        "os_unknown_host": {"host": "no-such-host.invalid"},
+        "os_untrusted_tls": {"extra": {"use_ssl": True}},
+        "os_ml_only": {"login": ML_USER, "password": ML_PASSWORD},
+    }
+    stack.environment |= {f"AIRFLOW_CONN_{name.upper()}": json.dumps(good | change) for name, change in broken.items()}
+    try:
+        stack.up()
+        # The same platform, but neither settings nor role mappings: this user may write neither.
+        local = yaml.safe_load((folder / "targets" / "local.yaml").read_text())
+        only = {"opensearch_conn_id": "os_ml_only", "variables": local["variables"]}
+        (folder / "targets" / "ml_only.yaml").write_text(yaml.safe_dump(only))
+        yield stack
+    finally:
+        stack.reset()
+
+
+@pytest.fixture(scope="session")
+def e2e_cluster(stack: Stack) -> Cluster:
+    """The stack's cluster, with a user who has ml_full_access and nothing else."""
+    cluster = Cluster(stack.opensearch, stack.version)
+    cluster.add_user(ML_USER, ML_PASSWORD, ["ml-only"])
+    mapping = {"backend_roles": ["ml-only"]}
+    cluster.request("PUT", "/_plugins/_security/api/rolesmapping/ml_full_access", json=mapping).raise_for_status()
+    return cluster
+
+
+@pytest.fixture
+def airflow(stack: Stack, e2e_cluster: Cluster) -> AirflowStandalone:
+    """The stack's Airflow."""
+    assert stack.airflow
+    return stack.airflow
+
+
+@pytest.fixture
+def e2e_endpoints(stack: Stack) -> Iterator[ModelEndpoints]:
+    """The stack's model endpoints, behaving again afterwards."""
+    assert stack.model_endpoints
+    yield stack.model_endpoints
+    stack.model_endpoints.behave_normally()
+
+
+def told(run: DagRun, task_id: str, attempt: int = 1) -> str:
+    """What a person reads in a task's log."""
+    entries = run.log(task_id, attempt)
+    return re.sub(r"\\n", "\n", entries)
+
+
+def state_of(run: DagRun, task_id: str) -> str:
+    """The state of one task."""
+    return str(next(task["state"] for task in run.tasks() if task["task_id"] == task_id))
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below a folder, with its content."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path, path.read_bytes()

@@ -1,0 +1,67 @@
+"""What the integration tests work with: a hook on a clean cluster, and blueprints that call the model endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.model_endpoints.process import ModelEndpoints
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.catalog import Catalog
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
+from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections
+
+CREDENTIAL = {"openAI_key": OPENAI_KEY}
+
+
+@pytest.fixture
+def hook(cluster: Cluster) -> Iterator[OpenSearchMLHook]:
+    """A hook on a clean cluster of each version."""
+    with connections(opensearch_default=cluster.connection()):
+        yield OpenSearchMLHook()
+
+
+@pytest.fixture
+def hook36(cluster36: Cluster) -> Iterator[OpenSearchMLHook]:
+    """A hook on a clean cluster of the default version."""
+    with connections(opensearch_default=cluster36.connection()):
+        yield OpenSearchMLHook()
+
+
+@pytest.fixture
+def make_blueprint(tmp_path: Path, endpoints: ModelEndpoints) -> Callable[..., Blueprint]:
+    """Returns the catalog's openai_embedding for the model endpoints, with some of its document changed."""
+    targets = tmp_path / "targets"
+    targets.mkdir()
+    (targets / "tests.yaml").write_text(f"variables: {{openai_url: '{endpoints.url}', dimension: 384}}")
+    catalog = Catalog(REPOSITORY / "include" / "blueprints", targets)
+
+    def make(name: str = "openai_embedding", **changed: Any) -> Blueprint:
+        document = catalog.blueprint("openai_embedding").model_dump(
+            by_alias=True, exclude_unset=True, exclude={"name", "variables"}
+        )
+        for path, value in changed.items():
+            node = document
+            *parents, last = path.split("__")
+            for key in parents:
+                node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+            node[last] = value
+        return Blueprint.parse(name, document, source=name)
+
+    return make
+
+
+@pytest.fixture
+def blueprint(make_blueprint: Callable[..., Blueprint]) -> Blueprint:
+    """The catalog's openai_embedding, calling the model endpoints."""
+    return make_blueprint()
+
+
+def prepare(hook: OpenSearchMLHook, blueprint: Blueprint) -> None:
+    """What every connector here needs: its URL trusted, and calls to this machine allowed."""
+    ensure_ml_settings(hook, {"plugins.ml_commons.connector.private_ip_enabled": True})
+    ensure_trusted_endpoints(hook, blueprint.trusted)
