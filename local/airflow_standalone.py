@@ -136,7 +136,11 @@ class DagRun:
     @property
     def state(self) -> str:
         """The run's state: queued, running, success or failed."""
-        return str(self._get("")["state"])
+        return str(self.details()["state"])
+
+    def details(self) -> dict[str, Any]:
+        """Return the run as the REST API tells it: state, queued_at, start_date, end_date, …"""
+        return dict(self._get(""))
 
     def wait(self) -> str:
         """Wait for the run's end and return its state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,26 @@ def prepare(hook: OpenSearchMLHook, blueprint: Blueprint) -> None:
     """What every connector here needs: its URL trusted, and calls to this machine allowed."""
     ensure_ml_settings(hook, {"plugins.ml_commons.connector.private_ip_enabled": True})
     ensure_trusted_endpoints(hook, blueprint.trusted)
+
+
+def at_once(count: int, action: Callable[[], Any]) -> list[Any]:
+    """Call an action in several threads that start together; returns what each returned, or raises what one raised."""
+    barrier = threading.Barrier(count)
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        barrier.wait()
+        try:
+            results.append(action())
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results

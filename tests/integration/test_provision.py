@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +28,7 @@ from opensearch_ml.steps.deployment import look_at_deployment, start_deployment,
 from opensearch_ml.steps.model import delete_model_group, delete_models, ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from tests.conftest import OPENAI_KEY, Cluster
-from tests.integration.conftest import CREDENTIAL, prepare
+from tests.integration.conftest import CREDENTIAL, at_once, prepare
 
 Make = Callable[..., Blueprint]
 
@@ -275,26 +274,3 @@ def test_a_smoke_predict_tells_what_is_wrong_with_the_models_answer(
     with pytest.raises(error, match=words) as raised:
         smoke_predict(hook36, blueprint, model_id)
     assert OPENAI_KEY not in str(raised.value)
-
-
-def at_once(count: int, action: Callable[[], Any]) -> list[Any]:
-    """Call an action in several threads that start together; returns what each returned, or raises what one raised."""
-    barrier = threading.Barrier(count)
-    results: list[Any] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        barrier.wait()
-        try:
-            results.append(action())
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
