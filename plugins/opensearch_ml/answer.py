@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,31}")  # a key that is no name may be content
 TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -18,14 +20,24 @@ TYPES: dict[str, tuple[type, ...]] = {
 class Expectation(BaseModel):
     """One thing that the answer must hold."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    path: str = Field(description="Dotted path in the predict answer, e.g. inference_results.0.output.0.data")
+    path: str = Field(
+        min_length=1, description="Dotted path in the predict answer, e.g. inference_results.0.output.0.data"
+    )
     type: Literal["string", "number", "boolean", "array", "object"] | None = Field(
         default=None, description="JSON type of the value at the path"
     )
     dimension: int | None = Field(default=None, ge=1, description="Length of the vector (array of numbers) at the path")
     contains: str | None = Field(default=None, description="Text that the string at the path must hold, in any case")
+
+    @model_validator(mode="after")
+    def _can_hold(self) -> Expectation:
+        if self.dimension is not None and (self.type not in (None, "array") or self.contains is not None):
+            raise ValueError("a dimension is that of an array, which is of no other type and contains no text")
+        if self.contains is not None and self.type not in (None, "string"):
+            raise ValueError("contains is for strings, so type can only be string")
+        return self
 
 
 def problems(answer: Any, expectations: list[Expectation]) -> list[str]:
@@ -42,7 +54,8 @@ def describe(value: Any) -> str:
     if isinstance(value, (list, str)):
         return f"{'array' if isinstance(value, list) else 'string'} of {len(value)}"
     if isinstance(value, dict):
-        return "object {" + ", ".join(sorted(map(str, value))[:8]) + "}"
+        names = sorted(filter(FIELD_NAME.fullmatch, value))
+        return "object {" + ", ".join(names[:8] + ["…"] * (len(value) > len(names[:8]))) + "}"
     return "null" if value is None else next(name for name, types in TYPES.items() if _is(value, types))
 
 
@@ -55,11 +68,18 @@ def at(answer: Any, path: str) -> Any:
     walked: list[str] = []
     for key in path.split("."):
         try:
-            value = value[int(key)] if isinstance(value, list) else value[key]
+            value = value[_index(key)] if isinstance(value, list) else value[key]
         except (KeyError, IndexError, ValueError, TypeError):
             raise LookupError(f"no {path}: {'.'.join(walked) or 'the answer'} is {describe(value)}") from None
         walked.append(key)
     return value
+
+
+def _index(key: str) -> int:
+    # int() would also take -1, 1_0 and figures of other scripts.
+    if not (key.isascii() and key.isdigit()):
+        raise ValueError("not an index")
+    return int(key)
 
 
 def _problem(answer: Any, expected: Expectation) -> str | None:

@@ -9,10 +9,12 @@ Source of the server's rules: connector blueprints, https://docs.opensearch.org/
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+KINDS = ("variables", "parameters", "credential")
 PLACEHOLDER = re.compile(r"\$\{(?P<kind>variables|parameters|credential)\.(?P<name>[^}:]+)(?P<default>:-[^}]*)?\}")
 
 
@@ -21,30 +23,38 @@ def names(text: str, kind: str) -> set[str]:
     return {match["name"] for match in PLACEHOLDER.finditer(text) if match["kind"] == kind}
 
 
+def names_without_default(text: str, kind: str) -> set[str]:
+    """Return the names under one kind that need a value from somewhere."""
+    return {match["name"] for match in PLACEHOLDER.finditer(text) if match["kind"] == kind and not match["default"]}
+
+
 def fill(text: str, kind: str, values: Mapping[str, Any]) -> str:
-    """Fill the placeholders of one kind; those without a value and without a default stay."""
+    """Fill the placeholders of one kind; those without a value and without a default stay.
+
+    A placeholder that stands in a value is not filled in turn.
+    """
 
     def value(match: re.Match[str]) -> str:
         if match["kind"] != kind:
             return match[0]
         if match["name"] in values:
-            return str(values[match["name"]])
+            return as_text(values[match["name"]])
         return match["default"][2:] if match["default"] else match[0]
 
     return PLACEHOLDER.sub(value, text)
 
 
 def fill_variables(tree: Any, variables: Mapping[str, Any], missing: Callable[[str, str], None]) -> Any:
-    """Fill ``${variables.x}`` everywhere in a parsed document.
+    """Fill ``${variables.x}`` everywhere in a parsed document, its keys too.
 
     A string that is nothing but one placeholder takes the variable's own type, so that numbers stay numbers.
 
-    :param missing: called with (path, name) for each variable that has no value.
+    :param missing: called with (path, name) for each variable that has neither a value nor a default.
     :return: a new tree; `tree` is left as it was.
     """
 
     def replaced(text: str, path: str) -> Any:
-        for name in sorted(names(text, "variables") - variables.keys()):
+        for name in sorted(names_without_default(text, "variables") - variables.keys()):
             missing(path, name)
         whole = PLACEHOLDER.fullmatch(text)
         if whole and whole["kind"] == "variables" and whole["name"] in variables:
@@ -55,10 +65,13 @@ def fill_variables(tree: Any, variables: Mapping[str, Any], missing: Callable[[s
         if isinstance(node, str):
             return replaced(node, path)
         if isinstance(node, Mapping):
-            return {key: walk(value, f"{path}.{key}".lstrip(".")) for key, value in node.items()}
+            return {key(name, path): walk(value, join(path, name)) for name, value in node.items()}
         if isinstance(node, list):
-            return [walk(value, f"{path}.{index}".lstrip(".")) for index, value in enumerate(node)]
+            return [walk(value, join(path, index)) for index, value in enumerate(node)]
         return node
+
+    def key(name: Any, path: str) -> Any:
+        return as_text(replaced(name, join(path, name))) if isinstance(name, str) else name
 
     return walk(tree, "")
 
@@ -69,7 +82,17 @@ def strings(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, tree
     elif isinstance(tree, Mapping):
         for key, value in tree.items():
-            yield from strings(value, f"{path}.{key}".lstrip("."))
+            yield from strings(value, join(path, key))
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
-            yield from strings(value, f"{path}.{index}".lstrip("."))
+            yield from strings(value, join(path, index))
+
+
+def as_text(value: Any) -> str:
+    """Return a value as it stands inside a text: a string as it is, anything else as compact JSON, like the server."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def join(path: str, part: Any) -> str:
+    """Return the dotted path of something below `path`, which is empty at the top."""
+    return f"{path}.{part}" if path else str(part)

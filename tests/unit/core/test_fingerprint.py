@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from opensearch_ml import fingerprint
+
+CREDENTIAL = {"access_key": "AKIAEXAMPLE", "secret_key": "pässwörd-\U0001f511"}
+KNOWN = fingerprint.fingerprint(CREDENTIAL)
+
+
+def test_the_same_credential_matches_whatever_the_order_of_its_keys():
+    assert fingerprint.matches(KNOWN, CREDENTIAL)
+    assert fingerprint.matches(KNOWN, dict(reversed(CREDENTIAL.items())))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {**CREDENTIAL, "session_token": ""},
+        {"access_key": CREDENTIAL["access_key"]},
+        {**CREDENTIAL, "secret_key": CREDENTIAL["secret_key"] + " "},
+        {**CREDENTIAL, "secret_key": "passwörd-\U0001f511"},
+        {"access_key": CREDENTIAL["secret_key"], "secret_key": CREDENTIAL["access_key"]},
+        {"Access_key": CREDENTIAL["access_key"], "secret_key": CREDENTIAL["secret_key"]},
+    ],
+)
+def test_any_other_key_or_value_does_not_match(other):
+    assert not fingerprint.matches(KNOWN, other)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        None,
+        "",
+        "x",
+        ":",
+        "scrypt-v1",
+        "scrypt-v1::",
+        "scrypt-v1:é:é",
+        "scrypt-v1:AAAA:é",
+        "scrypt-v1:A:A",
+        "scrypt-v2:" + KNOWN.partition(":")[2],
+        KNOWN[:-1],
+        KNOWN + "\n",
+        KNOWN + "=",
+        KNOWN.replace("=", ""),
+        "scrypt-v1:" + "A" * 100_000 + ":" + KNOWN[-24:],
+        7,
+        {"a": 1},
+        [KNOWN],
+        b"scrypt-v1:AAAA:AAAA",
+    ],
+)
+def test_garbage_neither_matches_nor_raises(garbage):
+    assert not fingerprint.matches(garbage, CREDENTIAL)
+
+
+def test_it_is_the_same_for_a_salt_and_another_without():
+    salted = [fingerprint.fingerprint(CREDENTIAL, b"twelve bytes") for _ in range(2)]
+    assert salted[0] == salted[1]
+    assert fingerprint.fingerprint(CREDENTIAL) != KNOWN
+
+
+def test_it_holds_no_part_of_the_secret_and_is_short():
+    for secret in CREDENTIAL.values():
+        assert secret not in KNOWN
+        assert secret[:6] not in KNOWN
+    assert len(KNOWN) < 60
+    assert KNOWN.isascii()
+
+
+def test_a_secret_of_broken_unicode_has_a_fingerprint_too():
+    broken = {"key": "a\ud800b"}
+    assert fingerprint.matches(fingerprint.fingerprint(broken), broken)

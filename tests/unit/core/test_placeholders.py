@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+
+from opensearch_ml import placeholders
+
+
+def filled(tree, missing=None, **variables):
+    told = [] if missing is None else missing
+    return placeholders.fill_variables(tree, variables, lambda path, name: told.append((path, name)))
+
+
+def test_variables_are_filled_in_nested_mappings_and_lists():
+    tree = {"a": [{"b": "x-${variables.one}-y"}], "c": {"d": "${variables.two}${variables.one}"}}
+    assert filled(tree, one="1", two="2") == {"a": [{"b": "x-1-y"}], "c": {"d": "21"}}
+
+
+@pytest.mark.parametrize("value", [7, 1.5, True, False, None, [1, "a"], {"a": 1}])
+def test_a_string_that_is_one_variable_takes_its_type(value):
+    assert filled({"a": "${variables.x}"}, x=value) == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(7, "7"), (True, "true"), (None, "null"), ([1, "a"], '[1,"a"]'), ({"ü": 1.5}, '{"ü":1.5}'), ("NO", "NO")],
+)
+def test_inside_a_longer_text_a_variable_is_written_as_json(value, text):
+    assert filled("<${variables.x}>", x=value) == f"<{text}>"
+
+
+def test_a_default_stands_in_for_a_missing_variable_and_is_no_finding():
+    missing = []
+    assert filled("${variables.x:-def}/${variables.y:-}", missing) == "def/"
+    assert missing == []
+
+
+def test_a_value_wins_over_the_default():
+    assert filled("${variables.x:-def} ${variables.x:-def}", x="v") == "v v"
+
+
+def test_every_missing_variable_is_told_with_its_path():
+    missing = []
+    tree = {"connector": {"actions": [{}, {"url": "${variables.b}/${variables.a}"}]}, "n": "${variables.a}"}
+    filled(tree, missing)
+    assert missing == [("connector.actions.1.url", "a"), ("connector.actions.1.url", "b"), ("n", "a")]
+
+
+def test_variables_are_filled_in_keys_too():
+    missing = []
+    assert filled({"${variables.k}": {"a": 1}}, missing, k="b") == {"b": {"a": 1}}
+    filled({"x": {"${variables.none}": 1}}, missing)
+    assert missing == [("x.${variables.none}", "none")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$",
+        "$$",
+        "${}",
+        "${variables}",
+        "${variables.}",
+        "${parameters.input}",
+        "${credential.key}",
+        "${other.x}",
+        "$variables.x",
+        "{variables.x}",
+        "def price = '$' + params.x; return \"${\" + price + '}';",
+    ],
+)
+def test_anything_else_with_a_dollar_stays_as_it_is(text):
+    missing = []
+    assert filled({"a": text}, missing, x="v", input="v", key="v") == {"a": text}
+    assert missing == []
+
+
+def test_a_placeholder_in_a_value_is_not_filled_in_turn():
+    assert filled(["a ${variables.x}", "${variables.x}"], x="${variables.y}", y="no") == [
+        "a ${variables.y}",
+        "${variables.y}",
+    ]
+
+
+def test_the_given_tree_is_left_as_it_was():
+    tree = {"a": ["${variables.x}"], "b": {"c": "${variables.x}"}}
+    filled(tree, x="1")
+    assert tree == {"a": ["${variables.x}"], "b": {"c": "${variables.x}"}}
+
+
+def test_what_is_no_text_is_passed_through():
+    tree = {"a": 1, "b": None, "c": [True, 1.5], 2: "x"}
+    assert filled(tree) == tree
+
+
+def test_parameters_are_filled_as_the_server_fills_them():
+    text = "/${parameters.b}/${parameters.n}/${parameters.missing}/${parameters.d:-x}/${credential.k}"
+    assert placeholders.fill(text, "parameters", {"b": True, "n": 3, "k": "no"}) == (
+        "/true/3/${parameters.missing}/x/${credential.k}"
+    )
+
+
+def test_names_are_those_of_one_kind():
+    text = "${parameters.a} ${parameters.b:-1} ${credential.c} ${variables.d}"
+    assert placeholders.names(text, "parameters") == {"a", "b"}
+    assert placeholders.names_without_default(text, "parameters") == {"a"}
+    assert placeholders.names(text, "credential") == {"c"}
+
+
+def test_every_string_is_yielded_with_its_path():
+    tree = {"a": "1", "b": [{"c": "2"}, 3, "4"], "d": {"": "5"}}
+    assert list(placeholders.strings(tree)) == [("a", "1"), ("b.0.c", "2"), ("b.2", "4"), ("d.", "5")]
