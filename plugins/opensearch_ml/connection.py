@@ -7,8 +7,11 @@ unless the connection says otherwise in as many words.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import math
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +19,8 @@ from opensearchpy import OpenSearch, RequestsHttpConnection
 from opensearchpy.exceptions import TransportError
 from requests.utils import get_environ_proxies
 
-from opensearch_ml.errors import Final
+from opensearch_ml.errors import InvalidConnection
+from opensearch_ml.placeholders import as_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -26,10 +30,6 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # the first connector of a cluster may take seconds, a predict as long as its endpoint
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-class InvalidConnection(Final):
-    """The Airflow connection cannot be turned into an address."""
 
 
 class BodilessConnection(RequestsHttpConnection):
@@ -56,6 +56,13 @@ class BodilessConnection(RequestsHttpConnection):
             error.request_line = f"{method} {url}"  # type: ignore[attr-defined]
             raise
 
+    def _raise_error(self, status_code: int, raw_data: Any, content_type: str | None = None) -> None:
+        try:
+            super()._raise_error(status_code, raw_data, content_type)
+        except AttributeError:
+            # opensearch-py takes every JSON body for an object; a gateway's may be a list, or null.
+            raise TransportError(status_code, raw_data, None) from None
+
     def log_request_success(
         self, method: str, full_url: str, path: str, body: Any, status_code: int, response: str, duration: float
     ) -> None:
@@ -80,37 +87,33 @@ class BodilessConnection(RequestsHttpConnection):
 def address(connection: Connection) -> dict[str, Any]:
     """Return host, port, scheme, TLS and other client arguments of a connection, without its credentials.
 
-    :raises InvalidConnection: no host, or words that are neither true nor false.
+    :raises InvalidConnection: what the connection says is no address, contradicts itself, or names no file.
     """
     extra = connection.extra_dejson
-    host = connection.host or ""
-    parts = urlsplit(host if "://" in host else f"//{host}")
-    if not parts.hostname:
-        raise InvalidConnection(
-            f"connection {connection.conn_id} names no host",
-            evidence=f"host is {host!r}",
-            fix=f"set the host of connection {connection.conn_id}, for instance search.example.com",
-        )
-    scheme = (
-        extra.get("scheme") or parts.scheme or (connection.schema if connection.schema in ("http", "https") else "")
-    )
+    host, port, path, scheme = _host(connection)
     use_ssl = _flag(connection, "use_ssl", default=scheme != "http")
     verify = _flag(connection, "verify_certs", default=True)
+    if scheme == "https" and not use_ssl:
+        # One of the two is a mistake, and guessing wrong would send the password in clear.
+        raise _invalid(connection, "contradicts itself", "scheme is https, use_ssl is false", "remove one of the two")
     arguments: dict[str, Any] = {
-        "hosts": [{"host": parts.hostname, "port": connection.port or parts.port or (443 if use_ssl else 9200)}],
+        "hosts": [{"host": host, "port": connection.port or port or (443 if use_ssl else 9200)}],
         "use_ssl": use_ssl,
         "verify_certs": verify,
         "ssl_show_warn": False,
-        "url_prefix": extra.get("url_prefix") or parts.path.strip("/"),
-        "timeout": (CONNECT_TIMEOUT_S, float(extra.get("timeout") or READ_TIMEOUT_S)),
+        "url_prefix": extra.get("url_prefix") or path,
+        "timeout": (CONNECT_TIMEOUT_S, _timeout_s(connection)),
         "http_compress": _flag(connection, "http_compress", default=False),
     }
     if verify and use_ssl:
-        arguments["ca_certs"] = extra.get("ca_certs") or os.environ.get("REQUESTS_CA_BUNDLE")
-    for name in ("headers", "opaque_id"):
-        if extra.get(name):
-            arguments[name] = extra[name]
-    if not use_ssl and parts.hostname not in LOOPBACK:
+        arguments["ca_certs"] = _ca_certs(connection)
+    if headers := extra.get("headers"):
+        if not isinstance(headers, dict):
+            raise _invalid(connection, "has headers that are no JSON object", type(headers).__name__, '"headers": {}')
+        arguments["headers"] = {str(name): as_text(value) for name, value in headers.items()}
+    if extra.get("opaque_id"):
+        arguments["opaque_id"] = str(extra["opaque_id"])
+    if not use_ssl and host not in LOOPBACK:
         log.warning("connection %s is not encrypted: credentials go over the network in clear", connection.conn_id)
     if use_ssl and not verify:
         log.warning("connection %s does not verify the cluster's certificate (verify_certs)", connection.conn_id)
@@ -121,12 +124,57 @@ def client(connection: Connection) -> OpenSearch:
     """Return a client that never repeats a request by itself: a repeated create would make a second object."""
     arguments = address(connection)
     if connection.login and connection.password:
-        arguments["http_auth"] = (connection.login, connection.password)
+        # As bytes, because requests would encode text as Latin-1, and OpenSearch reads UTF-8.
+        arguments["http_auth"] = (connection.login.encode(), connection.password.encode())
     return OpenSearch(connection_class=BodilessConnection, max_retries=0, retry_on_timeout=False, **arguments)
 
 
+def _host(connection: Connection) -> tuple[str, int | None, str, str]:
+    """Return host, port, path and scheme; the host may be given as a whole URL."""
+    given = (connection.host or "").strip()
+    if "@" in given:
+        raise _invalid(connection, "carries a login in its host", "host holds @", "use the fields Login and Password")
+    try:
+        if given.count(":") > 1 and not set("[/") & set(given):
+            given = f"[{ipaddress.IPv6Address(given)}]"
+        parts = urlsplit(given if "://" in given else f"//{given}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _invalid(connection, "has a host that is none", str(error), "set it to host or host:port") from None
+    if not host:
+        raise _invalid(connection, "names no host", f"host is {given!r}", "set the host, such as search.example.com")
+    schema = connection.schema if connection.schema in ("http", "https") else ""
+    scheme = str(connection.extra_dejson.get("scheme") or parts.scheme or schema).lower()
+    if scheme not in ("http", "https", ""):
+        raise _invalid(connection, "has a scheme that is neither http nor https", f"it is {scheme!r}", "use https")
+    return host, port, parts.path.strip("/"), scheme
+
+
+def _timeout_s(connection: Connection) -> float:
+    given = connection.extra_dejson.get("timeout") or READ_TIMEOUT_S
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise _invalid(connection, "has a timeout that is none", f"timeout is {given!r}", '"timeout": 60 is one minute')
+    return seconds
+
+
+def _ca_certs(connection: Connection) -> str | None:
+    # The variables are those that requests itself knows, and forgets once it is told not to trust its environment.
+    given = connection.extra_dejson.get("ca_certs")
+    bundle = given or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if bundle and not Path(bundle).exists():
+        source = f"connection {connection.conn_id}" if given else "the environment (REQUESTS_CA_BUNDLE)"
+        raise _invalid(connection, "has no CA bundle", f"{source} names {bundle}", "correct the path")
+    return bundle
+
+
 def _flag(connection: Connection, name: str, *, default: bool) -> bool:
-    value = connection.extra_dejson.get(name, default)
+    value = connection.extra_dejson.get(name)
+    if value is None or value == "":
+        return default
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -135,8 +183,17 @@ def _flag(connection: Connection, name: str, *, default: bool) -> bool:
     if word in ("false", "0", "no", "off"):
         return False
     # A typing error must not turn verification off, nor quietly leave it on.
-    raise InvalidConnection(
-        f"extra {name} of connection {connection.conn_id} is neither true nor false",
-        evidence=f"{name} is {value!r}",
-        fix=f'write "{name}": {str(default).lower()} in the extra of connection {connection.conn_id}',
+    raise _invalid(
+        connection,
+        f"has an extra {name} that is neither true nor false",
+        f"{name} is {value!r}",
+        f'"{name}": {str(default).lower()} is the default',
+    )
+
+
+def _invalid(connection: Connection, cause: str, evidence: str, fix: str) -> InvalidConnection:
+    return InvalidConnection(
+        f"connection {connection.conn_id} {cause}",
+        evidence=evidence,
+        fix=f"edit connection {connection.conn_id}: {fix}",
     )

@@ -8,6 +8,7 @@
     │   └── RemoteModelBusy       the model's platform answered 429 or 5xx, or not in time
     └── Final                     the same call will fail again
         ├── InvalidBlueprint      also InvalidTarget: findings in a file, before any request
+        ├── InvalidConnection     the Airflow connection cannot be turned into an address
         ├── UnresolvedCredential  a reference that no connection or variable answers
         ├── TLSNotVerified        the cluster's certificate is not trusted
         ├── AuthenticationFailed  401
@@ -116,6 +117,10 @@ class InvalidTarget(_InvalidFile):
     """The target is refused, with every finding in it."""
 
     kind = "target"
+
+
+class InvalidConnection(Final):
+    """The Airflow connection cannot be turned into an address."""
 
 
 class UnresolvedCredential(Final):
