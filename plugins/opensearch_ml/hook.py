@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import SerializationError, TransportError
 from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from opensearch_ml import connection
-from opensearch_ml.errors import NotFound, OpenSearchMLError, Transient
+from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError, Transient
 from opensearch_ml.translate import translate
 
 T = TypeVar("T")
@@ -50,7 +51,14 @@ class OpenSearchMLHook(BaseHook):
     @cached_property
     def client(self) -> OpenSearch:
         """opensearch-py's client for the connection; errors of direct calls on it are opensearch-py's own."""
-        found = self.get_connection(self.opensearch_conn_id)
+        try:
+            found = self.get_connection(self.opensearch_conn_id)
+        except AirflowNotFoundException as error:
+            raise InvalidConnection(
+                f"there is no connection {self.opensearch_conn_id}",
+                evidence=str(error),
+                fix=f"create connection {self.opensearch_conn_id} of type opensearch, or name another one",
+            ) from None
         self.keep_secret([found.password or ""])
         return connection.client(found)
 

@@ -1,0 +1,92 @@
+"""The README's commands, on a copy of the repository, as a newcomer types them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of what git would clone; it borrows this repository's installation, which CI made from nothing."""
+    folder = tmp_path_factory.mktemp("clone") / "repository"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    (folder / ".venv").symlink_to(REPOSITORY / ".venv")
+    yield folder
+    make(folder, "down")
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=False, timeout=280)
+
+
+def ours(folder: Path) -> list[str]:
+    """Command lines of the processes that work in or for the copy."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd", "status", "environ"]):
+        words = [*(process.info["cmdline"] or ()), process.info["cwd"] or "", str(process.info["environ"] or "")]
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(str(folder) in word for word in words):
+            found.append(" ".join(process.info["cmdline"] or ()))
+    return found
+
+
+def test_make_demo_shows_a_search_that_makes_sense_and_make_down_leaves_nothing_running(clone: Path) -> None:
+    demo = make(clone, "demo")
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "smoke_predict      success" in demo.stdout
+    question, best = re.findall(r'"(cat [^"]+)"\n +[\d.]+  (.+)\n', demo.stdout)[0]
+    assert best == "The kitten dozed on a sunny windowsill."
+    assert not set(question.lower().split()) & set(best.lower().split())
+    assert re.search(r"Airflow +http://127\.0\.0\.1:\d+  login admin, password \S+", demo.stdout)
+
+    status = make(clone, "status")
+    assert status.returncode == 0
+    assert " down" not in status.stdout
+
+    again = make(clone, "demo")
+    assert again.returncode == 0, again.stdout + again.stderr
+    [first], [second] = (re.findall(r"^ +model {6}(\S+)", run.stdout, re.MULTILINE) for run in (demo, again))
+    assert first == second
+
+    assert make(clone, "down").returncode == 0
+    assert ours(clone) == []
+    status = make(clone, "status")
+    assert status.returncode != 0
+    assert status.stdout.count(" down") == 4
+
+
+def test_make_up_starts_the_older_line_too(clone: Path) -> None:
+    up = make(clone, "up", "OPENSEARCH=2.19.1")
+    assert up.returncode == 0, up.stdout + up.stderr
+    assert make(clone, "down").returncode == 0
+    assert ours(clone) == []
+
+
+def test_make_help_lists_the_targets(clone: Path) -> None:
+    told = make(clone, "help").stdout
+    assert {line.split()[0] for line in told.splitlines()} >= {"demo", "up", "down", "status", "test", "lint", "clean"}
+
+
+def test_make_clean_removes_what_was_made(clone: Path) -> None:
+    assert make(clone, "clean").returncode == 0
+    assert not (clone / ".local").exists()
+    assert not (clone / ".venv").exists()
+    assert (REPOSITORY / ".venv").exists()  # the copy's was a link
