@@ -17,10 +17,10 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import SerializationError, TransportError
-from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from opensearch_ml import connection
-from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError, Transient
+from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError
+from opensearch_ml.retries import persistently
 from opensearch_ml.translate import translate
 
 T = TypeVar("T")
@@ -237,14 +237,7 @@ class OpenSearchMLHook(BaseHook):
             raise type(known)(known.cause, evidence=self.redact(known.evidence), fix=known.fix) from None
 
     def _read(self, call: Callable[..., T], **arguments: Any) -> T:
-        retrying = Retrying(
-            retry=retry_if_exception_type(Transient),
-            stop=stop_after_attempt(READ_ATTEMPTS),
-            wait=wait_exponential_jitter(multiplier=0.3, max=3),
-            before_sleep=before_sleep_log(log, logging.INFO),
-            reraise=True,
-        )
-        return retrying(self._write, call, **arguments)
+        return persistently(lambda: self._write(call, **arguments), attempts=READ_ATTEMPTS)
 
     def _get(self, call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any] | None:
         try:

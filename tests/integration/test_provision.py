@@ -21,7 +21,7 @@ from opensearch_ml.errors import (
     UntrustedEndpoint,
 )
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.steps import once
+from opensearch_ml.retries import persistently
 from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector
 from opensearch_ml.steps.deployment import look_at_deployment, start_deployment, undeploy
@@ -42,7 +42,7 @@ def provision(hook: OpenSearchMLHook, blueprint: Blueprint, credential: dict[str
         hook, blueprint, model_group_id=group_id, connector_id=connector_id, credential=credential
     ).id
     task_id = start_deployment(hook, model_id)
-    once.persistently(lambda: _until_deployed(hook, model_id, task_id))
+    persistently(lambda: _until_deployed(hook, model_id, task_id))
     smoke_predict(hook, blueprint, model_id)
     return model_id
 
@@ -238,7 +238,7 @@ def test_a_deployment_that_fails_tells_the_servers_cause(
     cluster.request("PUT", f"/_plugins/_ml/models/{model_id}", json=gone).raise_for_status()
     task_id = start_deployment(hook, model_id)
     with pytest.raises(DeployFailed) as raised:
-        once.persistently(lambda: _until_deployed(hook, model_id, task_id))
+        persistently(lambda: _until_deployed(hook, model_id, task_id))
     assert "Failed to find connector" in raised.value.evidence
     # The model alone tells too, for a sensor that has no task.
     with pytest.raises(DeployFailed, match="Failed to find connector"):

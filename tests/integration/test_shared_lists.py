@@ -123,7 +123,7 @@ def test_roles_mapped_at_once_are_all_there_once(cluster: Cluster, hook: OpenSea
 
 
 def test_a_user_who_is_no_security_administrator_is_told_so(restricted: OpenSearchMLHook) -> None:
-    with pytest.raises(PermissionDenied, match="Security plugin.s configuration"):
+    with pytest.raises(PermissionDenied, match="configuration"):
         ensure_role_mapping(restricted, ROLE, RoleMapping(users=["somebody"]))
 
 

@@ -10,8 +10,8 @@ from opensearch_ml import trusted_endpoints
 from opensearch_ml.errors import Conflict, PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.placeholders import fill
+from opensearch_ml.retries import persistently
 from opensearch_ml.steps.changed import Changed, changed
-from opensearch_ml.steps.once import persistently
 from opensearch_ml.trusted_endpoints import example_url
 
 SECOND_LOOK_S = 0.3  # longer than another writer needs from reading the list to writing it

@@ -13,9 +13,9 @@ from opensearch_ml import states
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Conflict, DeployFailed, NotFound
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.retries import persistently
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.changed import Changed
-from opensearch_ml.steps.once import persistently
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ from opensearch_ml import OWNER, canonical
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.retries import persistently
 from opensearch_ml.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.changed import Changed
-from opensearch_ml.steps.once import create_once, persistently
+from opensearch_ml.steps.once import create_once
 
 GROUP_MARK = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
 UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interface", "model_config", "deploy_setting")

@@ -12,29 +12,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
 from opensearch_ml.errors import Transient
+from opensearch_ml.retries import persistently
 
 log = logging.getLogger(__name__)
 
 # Longer than an object takes from getting its creation time to being found by a search (measured: up to 0.1 s).
 SETTLE_S = 0.3
-ATTEMPTS = 5
 
 Found = dict[str, Any]
-
-
-def persistently(step: Callable[[], Any]) -> Any:
-    """Call a step again, with growing pauses, as long as it fails for a passing reason; at most five times."""
-    retrying = Retrying(
-        retry=retry_if_exception_type(Transient),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.2, max=3),
-        before_sleep=before_sleep_log(log, logging.INFO),
-        reraise=True,
-    )
-    return retrying(step)
 
 
 def create_once(

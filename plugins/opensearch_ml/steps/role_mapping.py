@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from opensearch_ml.errors import Conflict
 from opensearch_ml.hook import MAPPING_KEYS, OpenSearchMLHook
+from opensearch_ml.retries import persistently
 from opensearch_ml.steps.changed import Changed, changed
-from opensearch_ml.steps.once import persistently
 from opensearch_ml.targets import RoleMapping
 
 Mapping = dict[str, list[str]]
