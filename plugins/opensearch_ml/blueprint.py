@@ -7,19 +7,41 @@ Source: https://docs.opensearch.org/latest/ml-commons-plugin/remote-models/bluep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from opensearch_ml import checks, trusted_endpoints
 from opensearch_ml.answer import Expectation
 from opensearch_ml.errors import InvalidBlueprint
-from opensearch_ml.findings import findings_of
+from opensearch_ml.findings import LITERAL_TAG, REFERENCE_TAG, findings_of
+from opensearch_ml.placeholders import as_text
 
 Protocol = Literal["http", "aws_sigv4", "mcp_sse", "mcp_streamable_http"]
 AccessMode = Literal["public", "private", "restricted"]
 ActionType = Literal["predict", "execute", "batch_predict", "batch_predict_status", "cancel_batch_predict"]
+
+
+def _text_of_number(value: Any) -> Any:
+    # As the server reads it: true, and not Python's True.
+    return as_text(value) if isinstance(value, (bool, int, float)) else value
+
+
+Text = Annotated[str, BeforeValidator(_text_of_number)]
+Name = Annotated[str, Field(min_length=1, max_length=256, pattern=r"\S")]
+Headers = dict[str, Text]
 
 
 class _Strict(BaseModel):
@@ -30,15 +52,17 @@ class _Strict(BaseModel):
 class CredentialReference(_Strict):
     """Where a secret is, resolved only inside the running task."""
 
-    conn_id: str | None = Field(default=None, description="Airflow connection that holds the secret")
+    conn_id: str | None = Field(default=None, min_length=1, description="Airflow connection that holds the secret")
     field: str = Field(default="password", description="Field of the connection: password, login, host, or extra.<key>")
-    variable: str | None = Field(default=None, description="Airflow variable that holds the secret")
+    variable: str | None = Field(default=None, min_length=1, description="Airflow variable that holds the secret")
 
     @model_validator(mode="after")
     def _one_source(self) -> CredentialReference:
         if (self.conn_id is None) == (self.variable is None):
             raise ValueError("needs either conn_id or variable")
-        if self.field not in ("password", "login", "host") and not self.field.startswith("extra."):
+        if self.variable and "field" in self.model_fields_set:
+            raise ValueError("field goes with conn_id; a variable has none")
+        if not re.fullmatch(r"password|login|host|extra\..+", self.field):
             raise ValueError("field is one of password, login, host, extra.<key>")
         return self
 
@@ -47,8 +71,8 @@ class CredentialReference(_Strict):
 
 
 Credential = Annotated[
-    Annotated[CredentialReference, Tag("reference")] | Annotated[str, Tag("literal")],
-    Discriminator(lambda value: "literal" if isinstance(value, (str, int, float)) else "reference"),
+    Annotated[CredentialReference, Tag(REFERENCE_TAG)] | Annotated[Text, Tag(LITERAL_TAG)],
+    Discriminator(lambda value: LITERAL_TAG if isinstance(value, (str, int, float)) else REFERENCE_TAG),
 ]
 
 
@@ -72,7 +96,7 @@ class Action(_Strict):
     method: Literal["POST", "GET", "PUT", "DELETE"]
     url: str
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    headers: dict[str, str] | None = None
+    headers: Headers | None = None
     request_body: str | None = None
     pre_process_function: str | None = None
     post_process_function: str | None = None
@@ -87,17 +111,19 @@ class Action(_Strict):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("headers", mode="before")
+    @field_validator("name")
     @classmethod
-    def _as_strings(cls, value: Any) -> Any:
-        return {k: v if isinstance(v, str) else str(v) for k, v in value.items()} if isinstance(value, dict) else value
+    def _no_action_type(cls, value: str | None) -> str | None:
+        if value and value.lower() in get_args(ActionType):
+            raise ValueError("an action cannot be named like an action type")
+        return value
 
 
 class Connector(_Strict):
     """The documented connector body; its credential holds references."""
 
-    name: str = Field(min_length=1, max_length=256)
-    version: int | float | str = 1
+    name: Name
+    version: Text = Field(default="1", min_length=1)
     protocol: Protocol
     description: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -108,7 +134,7 @@ class Connector(_Strict):
     backend_roles: list[str] | None = None
     add_all_backend_roles: bool | None = None
     url: str | None = Field(default=None, description="MCP protocols only")
-    headers: dict[str, str] | None = Field(default=None, description="MCP protocols only")
+    headers: Headers | None = Field(default=None, description="MCP protocols only")
 
     @property
     def is_mcp(self) -> bool:
@@ -129,7 +155,7 @@ class Connector(_Strict):
 class ModelGroup(_Strict):
     """The model group that holds the model: created, or reused if one has the name already."""
 
-    name: str = Field(min_length=1, max_length=256)
+    name: Name
     description: str | None = None
     access_mode: AccessMode | None = None
     backend_roles: list[str] | None = None
@@ -146,7 +172,7 @@ class RateLimiter(_Strict):
 class Model(_Strict):
     """The documented fields of ``POST /_plugins/_ml/models/_register``, for a remote model."""
 
-    name: str | None = Field(default=None, min_length=1, max_length=256, description="Default: the blueprint's name")
+    name: Name | None = Field(default=None, description="Default: the blueprint's name")
     function_name: Literal["remote"] = "remote"
     description: str | None = None
     group: ModelGroup | None = Field(default=None, description="Default: a group with the model's name")
@@ -186,13 +212,22 @@ class Blueprint(_Strict):
     :param name: the file's stem; it identifies what we made for this blueprint in a cluster.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)
+    name: str
     connector: Connector
     inline: bool = Field(default=False, description="True: the connector lives inside the model (internal connector)")
     model: Model = Field(default_factory=Model)
     smoke_test: SmokeTest | None = None
-    trusted_endpoints: list[str] | None = Field(default=None, description="Default: derived from the actions' URLs")
+    trusted_endpoints: list[str] | None = Field(
+        default=None, min_length=1, description="Default: derived from the actions' URLs"
+    )
     variables: dict[str, Any] = Field(default_factory=dict, description="Defaults for ${variables.x}; targets override")
+
+    @field_validator("name")
+    @classmethod
+    def _stem(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", value):
+            raise ValueError("is the file's name without its ending: only letters, digits, _, - and . may be in it")
+        return value
 
     @classmethod
     def parse(cls, name: str, document: Any, *, source: str) -> Blueprint:
@@ -204,11 +239,16 @@ class Blueprint(_Strict):
         """
         if not isinstance(document, Mapping):
             raise InvalidBlueprint(source, findings_of("", "is not a mapping", "Start with `connector:`."))
+        findings = []
+        if "name" in document:
+            findings += findings_of("name", "is the file's own name, and is not written in it", "Remove it.")
         try:
             blueprint = cls.model_validate({**document, "name": name})
         except ValidationError as error:
-            raise InvalidBlueprint(source, findings_of(error, cls)) from None
-        if findings := checks.findings(blueprint):
+            findings += findings_of(error, cls)
+        else:
+            findings += checks.findings(blueprint)
+        if findings:
             raise InvalidBlueprint(source, findings)
         return blueprint
 

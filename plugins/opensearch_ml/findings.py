@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterable
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from opensearch_ml.errors import Finding
 
-UNION_TAGS = ("reference", "literal")  # pydantic puts the tag of a union's member into the path
+# pydantic puts the tag of a union's member into the path; no key of a file looks like these
+REFERENCE_TAG = "<reference>"
+LITERAL_TAG = "<literal>"
+
+FIELD_LIKE = re.compile(r"[A-Za-z_ -]{1,30}")  # any other unknown key may be a secret that got into the wrong place
 
 
 def findings_of(error: ValidationError | str, problem: Any = None, fix: str = "") -> list[Finding]:
@@ -19,21 +25,36 @@ def findings_of(error: ValidationError | str, problem: Any = None, fix: str = ""
     return [_finding(detail, problem) for detail in error.errors(include_input=False, include_url=False)]
 
 
-def nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean x?`` or the list of what is known."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"Did you mean {close[0]}?" if close else f"Known here: {', '.join(sorted(known))}."
+    close = closest(name, known)
+    return f"Did you mean {close}?" if close else f"Known here: {', '.join(sorted(known))}."
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` is most likely a misspelling of, or None."""
+    by_lower = {one.lower(): one for one in known}
+    return next((by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=1)), None)
 
 
 def _finding(detail: Any, model: type[BaseModel]) -> Finding:
-    location = [part for part in detail["loc"] if part not in UNION_TAGS]
+    location = [part for part in detail["loc"] if part not in (REFERENCE_TAG, LITERAL_TAG)]
     path = ".".join(map(str, location))
     if detail["type"] == "extra_forbidden":
-        known = _fields(model, location[:-1])
-        return Finding(path, "unknown field, which the server would drop silently", nearest(str(location[-1]), known))
+        return _unknown(location, model, in_reference=REFERENCE_TAG in detail["loc"])
     if detail["type"] == "missing":
         return Finding(path, "is missing", f"Add {path}.")
     return Finding(path, detail["msg"].removeprefix("Value error, "), f"Correct {path}.")
+
+
+def _unknown(location: list[Any], model: type[BaseModel], *, in_reference: bool) -> Finding:
+    *above, name = map(str, location)
+    known = [field for field in _fields(model, location[:-1]) if above or field != "name"]  # the file gives the name
+    hint = nearest(name, known)
+    if not closest(name, known) and (in_reference or not FIELD_LIKE.fullmatch(name)):
+        # In YAML {sk-…} is a mapping, and the secret its key.
+        return Finding(".".join(above), "holds an unknown field, whose name is not shown: it may be a secret", hint)
+    return Finding(".".join([*above, name]), "unknown field, which the server would drop silently", hint)
 
 
 def _fields(model: type[BaseModel], location: list[Any]) -> list[str]:
