@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from opensearch_ml import placeholders
+from opensearch_ml import documents, placeholders
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
 from opensearch_ml.findings import findings_of, nearest
 from opensearch_ml.targets import Target
 
-SUFFIXES = (".yaml", ".yml", ".json")  # JSON is YAML
+SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Catalog:
 
     def blueprint_names(self) -> list[str]:
         """Return the names of the blueprints found, sorted; reads no file."""
-        return [path.stem for path in _files(self.blueprints_folder)]
+        return sorted(_files(self.blueprints_folder))
 
     def blueprint(self, name: str, *, opensearch_conn_id: str = "opensearch_default") -> Blueprint:
         """Read one blueprint and fill its variables for the target that uses a connection.
@@ -40,37 +38,15 @@ class Catalog:
         :raises InvalidBlueprint: no such file, or findings in it.
         :raises InvalidTarget: findings in a target's file.
         """
-        path = next((path for path in _files(self.blueprints_folder) if path.stem == name), None)
-        if path is None:
-            raise InvalidBlueprint(
-                name,
-                [
-                    Finding(
-                        "",
-                        f"no file of that name in {self.blueprints_folder}",
-                        nearest(name, self.blueprint_names()),
-                    )
-                ],
-            )
+        files = _files(self.blueprints_folder)
+        if name not in files:
+            problem = f"no file of that name in {self.blueprints_folder}"
+            raise InvalidBlueprint(name, findings_of("", problem, nearest(name, files)))
+        path = _only(files[name], InvalidBlueprint)
         document = _read(path, InvalidBlueprint)
-        target = self.target(opensearch_conn_id)
-        defaults = document.get("variables") if isinstance(document, Mapping) else None
-        variables = {**(defaults if isinstance(defaults, Mapping) else {}), **target.variables}
-        lacking: list[Finding] = []
-        filled = placeholders.fill_variables(
-            document,
-            variables,
-            lambda where, variable: lacking.append(
-                Finding(
-                    where,
-                    f"variable {variable} has no value on target {target.name}",
-                    f"Set variables.{variable} in {self.targets_folder.name}/{target.name}.yaml "
-                    "or as a default in the blueprint.",
-                )
-            ),
-        )
-        if lacking:
-            raise InvalidBlueprint(path.name, lacking)
+        if not isinstance(document, Mapping):
+            return Blueprint.parse(name, document, source=path.name)
+        filled = self._filled(document, self.target(opensearch_conn_id), path)
         return Blueprint.parse(name, filled, source=path.name)
 
     def target(self, opensearch_conn_id: str) -> Target:
@@ -94,34 +70,50 @@ class Catalog:
     def targets(self) -> list[Target]:
         """Read all targets."""
         return [
-            Target.parse(path.stem, _read(path, InvalidTarget), source=path.name)
-            for path in _files(self.targets_folder)
+            Target.parse(stem, _read(_only(paths, InvalidTarget), InvalidTarget), source=paths[0].name)
+            for stem, paths in sorted(_files(self.targets_folder).items())
         ]
 
+    def _filled(self, document: Mapping[str, Any], target: Target, path: Path) -> dict[str, Any]:
+        defaults = document.get("variables")
+        variables = {**(defaults if isinstance(defaults, Mapping) else {}), **target.variables}
+        lacking = [
+            Finding(where, "refers to another variable, which is not filled in turn", "Write the value itself.")
+            for where, text in placeholders.strings(variables, "variables")
+            if placeholders.names(text, "variables")
+        ]
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, of which plain YAML silently keeps the last."""
+        def missing(where: str, variable: str) -> None:
+            problem = f"variable {variable} has no value on target {target.name}"
+            file = f"{self.targets_folder.name}/{target.name}.yaml"
+            fix = f"Set variables.{variable} in {file} or as a default in the blueprint."
+            lacking.append(Finding(where, problem, fix))
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given {keys.count(key)} times", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
+        written = {key: value for key, value in document.items() if key != "variables"}
+        filled = placeholders.fill_variables(written, variables, missing)
+        if lacking:
+            raise InvalidBlueprint(path.name, lacking)
+        return filled | ({"variables": defaults} if "variables" in document else {})
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES and not path.name.startswith("."))
+def _files(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*")):
+        if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("."):
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _only(paths: list[Path], error: type[InvalidBlueprint] | type[InvalidTarget]) -> Path:
+    if len(paths) > 1:
+        names = " and ".join(path.name for path in paths)
+        raise error(paths[0].stem, findings_of("", f"both {names} have this name", "Remove or rename one."))
+    return paths[0]
 
 
 def _read(path: Path, error: type[InvalidBlueprint] | type[InvalidTarget]) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"
-        # Only the parser's own words: its snippet of the line might hold a secret.
-        words = getattr(problem, "problem", None) or "not UTF-8 text"
-        raise error(path.name, [Finding(where, f"is not valid YAML ({words})", "Correct the syntax.")]) from None
+        return documents.read(path)
+    except documents.Unreadable as unreadable:
+        finding = unreadable.finding
+    raise error(path.name, [finding])

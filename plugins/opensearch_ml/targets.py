@@ -12,18 +12,22 @@ role_mapping:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from opensearch_ml import literal_secrets, placeholders
 from opensearch_ml.errors import InvalidTarget
 from opensearch_ml.findings import findings_of
 
 
-class MLSettings(BaseModel):
-    """Cluster settings below ``plugins.ml_commons.``; None leaves a setting as it is."""
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+class MLSettings(_Strict):
+    """Cluster settings below ``plugins.ml_commons.``; None leaves a setting as it is."""
 
     only_run_on_ml_node: bool | None = None
     connector_access_control_enabled: bool | None = None
@@ -39,23 +43,19 @@ class MLSettings(BaseModel):
         return {names[key]: value for key, value in self.model_dump(exclude_none=True).items()}
 
 
-class RoleMapping(BaseModel):
+class RoleMapping(_Strict):
     """Who is mapped to a role of the Security plugin."""
-
-    model_config = ConfigDict(extra="forbid")
 
     backend_roles: list[str] = Field(default_factory=list)
     users: list[str] = Field(default_factory=list)
     hosts: list[str] = Field(default_factory=list)
 
 
-class Target(BaseModel):
+class Target(_Strict):
     """One cluster."""
 
-    model_config = ConfigDict(extra="forbid")
-
     name: str
-    opensearch_conn_id: str = "opensearch_default"
+    opensearch_conn_id: str = Field(default="opensearch_default", min_length=1)
     variables: dict[str, Any] = Field(default_factory=dict)
     settings: MLSettings = Field(default_factory=MLSettings)
     role_mapping: dict[str, RoleMapping] = Field(default_factory=dict)
@@ -66,9 +66,18 @@ class Target(BaseModel):
 
         :raises InvalidTarget: with all findings at once.
         """
-        if not isinstance(document, dict):
+        if not isinstance(document, Mapping):
             raise InvalidTarget(source, findings_of("", "is not a mapping", "Start with `opensearch_conn_id:`."))
+        findings = []
+        if "name" in document:
+            findings += findings_of("name", "is the file's own name, and is not written in it", "Remove it.")
+        for path, text in placeholders.strings(document):
+            if literal_secrets.in_value(text):
+                findings += findings_of(path, "holds a literal secret, which may stand in no file", "Remove it.")
         try:
-            return cls.model_validate({**document, "name": name})
+            target = cls.model_validate({**document, "name": name})
         except ValidationError as error:
-            raise InvalidTarget(source, findings_of(error, cls)) from None
+            findings += findings_of(error, cls)
+        if findings:
+            raise InvalidTarget(source, findings)
+        return target

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from examples import CANARY, action, document, only
+
+from opensearch_ml.catalog import Catalog
+from opensearch_ml.errors import InvalidBlueprint, InvalidTarget
+from opensearch_ml.targets import MLSettings
+
+
+class Files:
+    """A blueprints and a targets folder of one test."""
+
+    def __init__(self, folder):
+        self.catalog = Catalog(folder / "blueprints", folder / "targets")
+        for kind in ("blueprints", "targets"):
+            (folder / kind).mkdir()
+        self.folder = folder
+
+    def blueprint(self, name: str, written) -> None:
+        self._write(self.folder / "blueprints" / name, written)
+
+    def target(self, name: str, written) -> None:
+        self._write(self.folder / "targets" / name, written)
+
+    @staticmethod
+    def _write(path, written) -> None:
+        text = json.dumps(written) if path.suffix == ".json" else yaml.safe_dump(written)
+        path.write_text(written if isinstance(written, str) else text)
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+def test_names_are_sorted_stems_of_yaml_yml_and_json(files):
+    for name in ("b.yml", "a-b.yaml", "a.yaml", "c.json", "README.md", ".hidden.yaml", "no_suffix", "d.yaml.bak"):
+        files.blueprint(name, document())
+    (files.folder / "blueprints" / "folder.yaml").mkdir()
+    assert files.catalog.blueprint_names() == ["a", "a-b", "b", "c"]
+
+
+def test_names_are_told_without_reading_a_file(files):
+    files.blueprint("broken.yaml", "{")
+    assert files.catalog.blueprint_names() == ["broken"]
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "yml", "json"])
+def test_a_blueprint_is_read_from_every_kind_of_file(files, suffix):
+    files.blueprint(f"a.{suffix}", document())
+    assert files.catalog.blueprint("a").name == "a"
+
+
+def test_a_name_that_no_file_has_is_told_with_the_nearest(files):
+    files.blueprint("openai_chat.yaml", document())
+    with pytest.raises(InvalidBlueprint, match=r"Did you mean openai_chat\?"):
+        files.catalog.blueprint("openai_caht")
+
+
+def test_two_files_of_one_name_are_a_finding_and_one_name(files):
+    files.blueprint("a.yaml", document())
+    files.blueprint("a.json", document())
+    assert files.catalog.blueprint_names() == ["a"]
+    with pytest.raises(InvalidBlueprint, match=r"both a\.json and a\.yaml have this name"):
+        files.catalog.blueprint("a")
+
+
+def test_two_targets_of_one_name_are_a_finding(files):
+    files.blueprint("a.yaml", document())
+    files.target("t.yaml", {})
+    files.target("t.yml", {"opensearch_conn_id": "other"})
+    with pytest.raises(InvalidTarget, match=r"both t\.yaml and t\.yml have this name"):
+        files.catalog.blueprint("a")
+
+
+def test_missing_folders_hold_nothing(tmp_path):
+    catalog = Catalog(tmp_path / "none", tmp_path / "none")
+    assert catalog.blueprint_names() == []
+    assert catalog.targets() == []
+    assert catalog.target("any").variables == {}
+
+
+def test_a_file_that_cannot_be_read_is_a_finding_of_its_kind(files):
+    files.blueprint("a.yaml", f"connector: [\nkey: {CANARY}")
+    with pytest.raises(InvalidBlueprint, match=r"blueprint a\.yaml has 1 finding.*\n.*line 2") as caught:
+        files.catalog.blueprint("a")
+    assert CANARY not in str(caught.value) + repr(caught.value.__context__)
+    files.blueprint("a.yaml", document())
+    files.target("t.yaml", "a: *b")
+    with pytest.raises(InvalidTarget, match=r"target t\.yaml has 1 finding"):
+        files.catalog.blueprint("a")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "- a", "text", "7"])
+def test_a_file_that_holds_no_mapping_is_a_finding(files, text):
+    files.blueprint("a.yaml", text)
+    with pytest.raises(InvalidBlueprint, match="is not a mapping"):
+        files.catalog.blueprint("a")
+    files.blueprint("a.yaml", document())
+    files.target("t.yaml", text)
+    with pytest.raises(InvalidTarget, match="is not a mapping"):
+        files.catalog.blueprint("a")
+
+
+# ---- variables
+
+WITH_VARIABLES = {
+    **document(
+        {
+            "parameters": {"model": "${variables.model}", "size": "${variables.size}", "note": "is ${variables.size}"},
+            "actions": [action(url="${variables.url}/v1")],
+        }
+    ),
+    "variables": {"url": "https://a.com", "size": 3},
+}
+
+
+def test_the_blueprints_default_holds_unless_the_target_overrides_it(files):
+    files.blueprint("a.yaml", WITH_VARIABLES)
+    files.target("one.yaml", {"opensearch_conn_id": "one", "variables": {"model": "m"}})
+    files.target("two.yaml", {"opensearch_conn_id": "two", "variables": {"model": "n", "url": "https://b.com"}})
+    one = files.catalog.blueprint("a", opensearch_conn_id="one").connector
+    two = files.catalog.blueprint("a", opensearch_conn_id="two").connector
+    assert (one.parameters["model"], one.urls) == ("m", ["https://a.com/v1"])
+    assert (two.parameters["model"], two.urls) == ("n", ["https://b.com/v1"])
+    assert (one.parameters["size"], one.parameters["note"]) == (3, "is 3")
+
+
+def test_a_variable_without_a_value_is_told_with_its_place_and_its_file(files):
+    files.blueprint("a.yaml", WITH_VARIABLES)
+    files.target("production.yaml", {"opensearch_conn_id": "one"})
+    with pytest.raises(InvalidBlueprint) as caught:
+        files.catalog.blueprint("a", opensearch_conn_id="one")
+    finding = only(caught.value)
+    assert finding.path == "connector.parameters.model"
+    assert finding.problem == "variable model has no value on target production"
+    assert "variables.model in targets/production.yaml" in finding.fix
+
+
+def test_a_variable_may_be_a_mapping_or_a_list(files):
+    written = document(
+        {
+            "parameters": {"whole": "${variables.map}"},
+            "actions": [action(request_body='{"a": ${variables.list}, "b": ${variables.map}}')],
+        }
+    )
+    files.blueprint("a.yaml", {**written, "variables": {"map": {"x": [1]}, "list": ["a", 2]}})
+    connector = files.catalog.blueprint("a").connector
+    assert connector.parameters["whole"] == {"x": [1]}
+    assert connector.actions[0].request_body == '{"a": ["a",2], "b": {"x":[1]}}'
+
+
+def test_a_variable_that_refers_to_a_variable_is_a_finding(files):
+    files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": {"url": "https://${variables.host}", "model": "m"}})
+    files.target("t.yaml", {"variables": {"size": 1, "x": {"y": "${variables.url}"}}})
+    with pytest.raises(InvalidBlueprint) as caught:
+        files.catalog.blueprint("a")
+    assert [finding.path for finding in caught.value.findings] == ["variables.url", "variables.x.y"]
+
+
+def test_a_variable_with_a_default_in_its_place_needs_no_value(files):
+    files.blueprint("a.yaml", document({"parameters": {"model": "${variables.none:-small}"}}))
+    assert files.catalog.blueprint("a").connector.parameters == {"model": "small"}
+
+
+def test_a_secret_is_no_variable(files):
+    files.blueprint("a.yaml", document())
+    files.target("t.yaml", {"variables": {"key": CANARY}})
+    with pytest.raises(InvalidTarget, match=r"variables\.key: holds a literal secret") as caught:
+        files.catalog.blueprint("a")
+    assert CANARY not in str(caught.value)
+
+
+def test_variables_that_are_no_mapping_are_a_finding(files):
+    files.blueprint("a.yaml", {**document(), "variables": ["a"]})
+    with pytest.raises(InvalidBlueprint, match="variables: Input should be a valid dictionary"):
+        files.catalog.blueprint("a")
+
+
+def test_a_date_stays_the_text_that_it_is(files):
+    files.blueprint("a.yaml", yaml.safe_dump(document()) + "variables: {api: 2024-02-01}\n")
+    assert files.catalog.blueprint("a").variables == {"api": "2024-02-01"}
+
+
+# ---- targets
+
+
+def test_a_target_is_found_by_its_connection(files):
+    files.target("production.yaml", {"opensearch_conn_id": "prod", "settings": {"only_run_on_ml_node": False}})
+    files.target("staging.yaml", {"opensearch_conn_id": "staging"})
+    found = files.catalog.target("prod")
+    assert found.name == "production"
+    assert found.settings.as_cluster_settings() == {"plugins.ml_commons.only_run_on_ml_node": False}
+
+
+def test_a_connection_without_a_target_has_no_variables_and_settings(files):
+    found = files.catalog.target("unknown")
+    assert (found.opensearch_conn_id, found.variables, found.settings.as_cluster_settings()) == ("unknown", {}, {})
+
+
+def test_two_targets_for_one_connection_are_a_finding(files):
+    files.target("a.yaml", {})
+    files.target("b.yaml", {"opensearch_conn_id": "opensearch_default"})
+    with pytest.raises(InvalidTarget, match=r"target a and b .*\n.*both are for connection opensearch_default"):
+        files.catalog.target("opensearch_default")
+    assert files.catalog.target("other").name == "other"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ({"setings": {}}, "setings: unknown field"),
+        ({"settings": {"only_run_on_ml_nodes": True}}, "Did you mean only_run_on_ml_node?"),
+        ({"role_mapping": {"ml_full_access": {"backend_role": []}}}, "Did you mean backend_roles?"),
+        ({"opensearch_conn_id": ""}, "opensearch_conn_id: String should have at least 1 character"),
+    ],
+)
+def test_a_target_with_an_unknown_field_is_a_finding(files, written, words):
+    files.target("t.yaml", written)
+    with pytest.raises(InvalidTarget) as caught:
+        files.catalog.targets()
+    assert words in str(caught.value)
+
+
+def test_every_switch_of_a_target_has_its_full_name():
+    every = MLSettings(**dict.fromkeys(MLSettings.model_fields, True)).as_cluster_settings()
+    assert len(every) == len(MLSettings.model_fields)
+    assert all(name.startswith("plugins.ml_commons.") for name in every)

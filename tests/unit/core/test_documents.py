@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import traceback
+
+import pytest
+from examples import CANARY
+
+from opensearch_ml import documents
+from opensearch_ml.documents import MAX_VALUES, Unreadable
+
+
+@pytest.fixture
+def read(tmp_path):
+    def written(text: str | bytes, name: str = "a.yaml"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return documents.read(path)
+
+    return written
+
+
+@pytest.fixture
+def unreadable(read):
+    def refused(text: str | bytes, name: str = "a.yaml"):
+        with pytest.raises(Unreadable) as caught:
+            read(text, name)
+        assert CANARY not in "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
+        assert caught.value.__context__ is None or caught.value.__suppress_context__
+        return str(caught.value.finding)
+
+    return refused
+
+
+def test_yaml_has_jsons_types_and_no_more(read):
+    assert read(
+        "{text: NO, date: 2024-02-01, time: 16:9, octal: 010, hex: 0x1f, under: 1_0, yes: yes, off: off, sign: +1, "
+        "int: -3, float: 1.5, exp: 1e3, true: true, nothing: null, tilde: ~, empty: , quoted: '7'}"
+    ) == {
+        "text": "NO",
+        "date": "2024-02-01",
+        "time": "16:9",
+        "octal": "010",
+        "hex": "0x1f",
+        "under": "1_0",
+        "yes": "yes",
+        "off": "off",
+        "sign": "+1",
+        "int": -3,
+        "float": 1.5,
+        "exp": 1000.0,
+        True: True,
+        "nothing": None,
+        "tilde": None,
+        "empty": None,
+        "quoted": "7",
+    }
+
+
+def test_anchors_aliases_and_merges_are_fine(read):
+    text = "base: &b {a: 1, b: 2}\none: {<<: *b, b: 3}\ntwo: [*b, *b]\nthree: {<<: [*b, {c: 4}]}"
+    assert read(text) == {
+        "base": {"a": 1, "b": 2},
+        "one": {"a": 1, "b": 3},
+        "two": [{"a": 1, "b": 2}, {"a": 1, "b": 2}],
+        "three": {"a": 1, "b": 2, "c": 4},
+    }
+
+
+def test_an_empty_file_is_an_empty_document(read):
+    assert read("") is None
+    assert read("# nothing yet\n") is None
+
+
+def test_a_byte_order_mark_is_no_part_of_the_document(read):
+    assert read(b"\xef\xbb\xbfa: 1") == {"a": 1}
+    assert read(b'\xef\xbb\xbf{"a": 1}', "a.json") == {"a": 1}
+
+
+def test_json_with_tabs_and_escaped_surrogates_is_read(read):
+    assert read('{\n\t"a": "\\ud83d\\ude00 \\/"\n}', "a.json") == {"a": "\U0001f600 /"}
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (f"a: [1\nkey: {CANARY}", "line 2, column 4: is not valid YAML"),
+        (f"a: 'x\nkey: {CANARY}", "is not valid YAML (found unexpected end of stream)"),
+        (f"ok: 1\nkey: x: {CANARY}", "line 2, column 7: is not valid YAML (mapping values are not allowed here)"),
+        (f"key: *{CANARY}", "line 1, column 6: is not valid YAML (found undefined alias '…')"),
+        (f"key: !{CANARY} x", "is not valid YAML (could not determine a constructor for the tag '…')"),
+        (f"key: !!{CANARY} x", "is not valid YAML (could not determine a constructor for the tag '…')"),
+        (f"key: @{CANARY}", "found character '@' that cannot start any token"),
+        (f"key: !!int {CANARY}", "file: holds a value that is not of its tag"),
+        (f"? [{CANARY}]\n: 1", "found unhashable key"),
+        (f"key: \x07{CANARY}", "file: holds a character that YAML does not allow (character 6)"),
+        (f"a: 1\n---\nkey: {CANARY}", "line 2, column 1: is not valid YAML"),
+        (f"{CANARY}: 1\n{CANARY}: 2", "line 1: a key is given 2 times"),
+        ("a: 1\nb: {c: 1,\n c: 2}", "line 2: key c is given 2 times"),
+        ("a: &a [*a]", "found unconstructable recursive node"),
+        ("a: !!python/object/apply:os.system [x]", "tag:yaml.org,2002:python/object/apply:os.system"),
+        ("a: !!timestamp 2024-01-01", "is not valid YAML"),
+        ("a: !!binary eA==", "is not valid YAML"),
+        ("a: !!set {x}", "is not valid YAML"),
+        ("- " * 5000, "file: is nested too deeply"),
+    ],
+)
+def test_broken_yaml_is_told_by_its_place_and_never_by_its_text(unreadable, text, where):
+    assert where in unreadable(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (f'{{"a": 1,\n "key" "{CANARY}"}}', "line 2, column 8: is not valid JSON (Expecting ':' delimiter)"),
+        (f'{{"a": "{CANARY}', "is not valid JSON (Unterminated string starting at)"),
+        (f'{{"a": 1, "a": "{CANARY}"}}', "file: key a is given 2 times"),
+        ("", "line 1, column 1: is not valid JSON (Expecting value)"),
+        ("[" * 100_000, "file: is nested too deeply"),
+    ],
+)
+def test_broken_json_is_told_by_its_place_and_never_by_its_text(unreadable, text, where):
+    assert where in unreadable(text, "a.json")
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.json"])
+def test_text_that_is_not_utf8_is_told(unreadable, name):
+    assert unreadable(f"a: {CANARY}".encode("utf-16"), name) == "file: is not UTF-8 text. Correct the file."
+    assert "is not UTF-8 text" in unreadable("a: ü".encode("latin-1"), name)
+
+
+def test_a_few_lines_that_stand_for_millions_of_values_are_refused(unreadable):
+    levels = ["x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    levels += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 30)]
+    assert f"stands for more than {MAX_VALUES} values" in unreadable("\n".join(levels))
+
+
+def test_a_file_that_cannot_be_opened_is_told(tmp_path):
+    with pytest.raises(Unreadable) as caught:
+        documents.read(tmp_path / "absent.yaml")
+    assert str(caught.value.finding) == "file: cannot be read (No such file or directory). Correct the file."
