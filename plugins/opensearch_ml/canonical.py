@@ -1,17 +1,16 @@
 """One comparable form for what a blueprint wants and what the server holds, and what differs between them.
 
-The server stores every parameter as a string, upper-cases action types, fills the defaults of ``client_config``, never
-gives a credential back and adds times and owners. We send parameters and headers as strings already, because how Java
-writes a float (1.5E10) is not how anybody else does.
+The server stores every parameter as a string, upper-cases action types, fills the defaults of ``client_config``, gives
+``access_mode`` back as ``access``, never gives a credential back, and adds times and owners. We send parameters and
+headers as strings already, because how Java writes a float (1.5E10) is not how anybody else does.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from opensearch_ml import OWNER, fingerprint
+from opensearch_ml import OWNER, fingerprint, placeholders
 from opensearch_ml.blueprint import Blueprint
 
 MARK_OWNER = "opensearch_ml_owner"
@@ -35,27 +34,16 @@ def connector_body(blueprint: Blueprint, credential: Mapping[str, str]) -> dict[
 
     :param credential: the resolved credential; the result holds it in clear and is for the request alone.
     """
-    connector = blueprint.connector
-    body = connector.model_dump(exclude_none=True, exclude={"credential", "parameters"})
-    body["parameters"] = {
-        **{key: as_stored(value) for key, value in connector.parameters.items()},
-        MARK_OWNER: OWNER,
-        MARK_BLUEPRINT: blueprint.name,
-        MARK_CREDENTIAL: fingerprint.fingerprint(credential),
-    }
+    body = _written(blueprint)
+    body["parameters"][MARK_CREDENTIAL] = fingerprint.fingerprint(credential)
     if credential:
         body["credential"] = dict(credential)
-    if connector.is_mcp:
-        del body["actions"]
     return body
 
 
 def as_stored(value: Any) -> str:
     """Return a parameter's value as the server stores it."""
-    if isinstance(value, str):
-        return value
-    # Compact, because that is how the server writes an object that it is sent as one.
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return placeholders.as_text(value)
 
 
 def differences(
@@ -69,12 +57,26 @@ def differences(
     parameters = dict(found.get("parameters") or {})
     known = parameters.pop(MARK_CREDENTIAL, None)
     held = {**found, "parameters": parameters}
-    wanted = connector_body(blueprint, {})
-    wanted["parameters"].pop(MARK_CREDENTIAL)
-    paths = list(_differing(_canonical(wanted, version), _canonical(held, version)))
+    one, other = _canonical(_written(blueprint), version), _canonical(held, version)
+    if blueprint.connector.add_all_backend_roles:
+        other["backend_roles"] = one["backend_roles"]  # they are those of whoever created it
+    paths = list(_differing(one, other))
     if not fingerprint.matches(known, credential):
         paths.append("credential")
     return tuple(sorted(paths))
+
+
+def _written(blueprint: Blueprint) -> dict[str, Any]:
+    connector = blueprint.connector
+    body = connector.model_dump(exclude_none=True, exclude={"credential", "parameters"})
+    body["parameters"] = {
+        **{key: as_stored(value) for key, value in connector.parameters.items()},
+        MARK_OWNER: OWNER,
+        MARK_BLUEPRINT: blueprint.name,
+    }
+    if connector.is_mcp:
+        del body["actions"]
+    return body
 
 
 def _canonical(connector: Mapping[str, Any], version: tuple[int, ...]) -> dict[str, Any]:
@@ -88,7 +90,14 @@ def _canonical(connector: Mapping[str, Any], version: tuple[int, ...]) -> dict[s
     timeout = 30 if version >= SECONDS_SINCE else 30000
     defaults = CLIENT_DEFAULTS | {"connection_timeout": timeout, "read_timeout": timeout}
     body["client_config"] = defaults | (connector.get("client_config") or {})
+    body["backend_roles"] = sorted(connector.get("backend_roles") or ())
+    body["access_mode"] = connector.get("access_mode") or connector.get("access") or _default_access(connector)
     return body
+
+
+def _default_access(connector: Mapping[str, Any]) -> str:
+    # Where access control is off, the server gives back none, and takes none.
+    return "restricted" if connector.get("backend_roles") or connector.get("add_all_backend_roles") else "private"
 
 
 def _differing(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
