@@ -71,7 +71,7 @@ def findings(blueprint: Blueprint) -> list[Finding]:
         *_request_bodies(connector),
         *_urls(connector),
         *_trusted_endpoints(blueprint),
-        *_access(connector, "connector"),
+        *(_inline_access(connector) if blueprint.inline else _access(connector, "connector")),
         *(_access(blueprint.model.group, "model.group") if blueprint.model.group else ()),
         *_protocol(blueprint),
         *_smoke_test(blueprint),
@@ -270,6 +270,16 @@ def _access(scope: Any, path: str) -> Iterator[Finding]:
         yield Finding(
             f"{path}.access_mode", "is restricted to nobody", "Add backend_roles or add_all_backend_roles: true."
         )
+
+
+def _inline_access(connector: Connector) -> Iterator[Finding]:
+    for field in ("access_mode", "backend_roles", "add_all_backend_roles"):
+        if getattr(connector, field) is not None:
+            yield Finding(
+                f"connector.{field}",
+                "is for standalone connectors: whoever may use the model may use the connector inside it",
+                f"Move it to model.group.{field}.",
+            )
 
 
 def _protocol(blueprint: Blueprint) -> Iterator[Finding]:

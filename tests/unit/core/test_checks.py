@@ -365,6 +365,12 @@ def test_access_that_the_server_takes_is_fine(access):
     assert accepted(model={"group": {"name": "g", **access}})
 
 
+def test_an_internal_connector_is_shared_by_its_models_group():
+    access = {"access_mode": "restricted", "backend_roles": ["a"]}
+    assert paths(refused(access, inline=True)) == ["connector.access_mode", "connector.backend_roles"]
+    assert accepted(inline=True, model={"group": {"name": "g", **access}})
+
+
 @pytest.mark.parametrize(
     ("connector", "parts", "path"),
     [
