@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from opensearch_ml.errors import RequestRefused
 from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, fail_fast
-from opensearch_ml.steps.iam_role import check_iam_role
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,8 +16,8 @@ class OpenSearchPreflightOperator(OpenSearchMLBlueprintOperator):
     """Check the blueprint, its credential references and the cluster, and write nothing.
 
     :param blueprint: the blueprint's name (templated).
-    :return: None. Raises the first of: findings in the blueprint, unresolved references, a cluster that cannot be
-        reached, does not accept the login or has no ML Commons.
+    :raises AirflowFailException: the first of: findings in the blueprint, unresolved references, a cluster that does
+        not accept the login or has no ML Commons. One that cannot be reached is tried again.
     """
 
     ui_color = "#e8f0f2"
@@ -45,7 +44,7 @@ class OpenSearchCheckIamRoleOperator(OpenSearchMLBlueprintOperator):
 
     :param blueprint: the blueprint's name (templated).
     :param aws_conn_id: Airflow connection for IAM (templated).
-    :return: the role's ARN, or None.
+    :return: the role's ARN; None if the blueprint names none, or keeps it with its secrets.
     """
 
     template_fields: Sequence[str] = ("aws_conn_id", *OpenSearchMLBlueprintOperator.template_fields)
@@ -59,12 +58,17 @@ class OpenSearchCheckIamRoleOperator(OpenSearchMLBlueprintOperator):
     def execute(self, context: Context) -> str | None:
         blueprint = self.load()
         role_arn = blueprint.connector.credential.get("roleArn")
-        if not isinstance(role_arn, str):
+        if role_arn is None:
             self.tell(f"{blueprint.name} uses no IAM role")
+            return None
+        if not isinstance(role_arn, str):
+            self.tell(f"{blueprint.name} takes its IAM role from {role_arn}, which is a secret: it is not checked")
             return None
         # Imported only where a role is named: boto3 would cost every parse of a DAG file a second.
         from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-        client = AwsBaseHook(aws_conn_id=self.aws_conn_id, client_type="iam").get_conn()
-        self.tell(check_iam_role(client, role_arn, aws_conn_id=self.aws_conn_id))
+        from opensearch_ml.steps.iam_role import check_iam_role
+
+        hook = AwsBaseHook(aws_conn_id=self.aws_conn_id, client_type="iam")
+        self.tell(check_iam_role(hook.get_conn, role_arn, aws_conn_id=self.aws_conn_id))
         return role_arn
