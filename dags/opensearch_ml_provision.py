@@ -26,6 +26,7 @@ from opensearch_ml.operators.preflight import OpenSearchCheckIamRoleOperator, Op
 from opensearch_ml.sensors import OpenSearchDeployTaskSensor
 
 BLUEPRINTS = catalog().blueprint_names()
+CHOICE = {"enum": BLUEPRINTS} if BLUEPRINTS else {}  # an empty enum is no JSON Schema
 
 with DAG(
     dag_id="opensearch_ml_provision",
@@ -35,11 +36,7 @@ with DAG(
     tags=["opensearch-ml"],
     params={
         "blueprint": Param(
-            BLUEPRINTS[0] if BLUEPRINTS else None,
-            type="string",
-            enum=BLUEPRINTS or None,
-            title="Blueprint",
-            description="A file in the blueprints folder",
+            *BLUEPRINTS[:1], type="string", title="Blueprint", description="A file in the blueprints folder", **CHOICE
         ),
         "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
         "aws_conn_id": Param("aws_default", type="string", title="AWS connection (for blueprints with an IAM role)"),

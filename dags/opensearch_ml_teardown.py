@@ -20,6 +20,7 @@ from opensearch_ml.operators.model import (
 )
 
 BLUEPRINTS = catalog().blueprint_names()
+CHOICE = {"enum": BLUEPRINTS} if BLUEPRINTS else {}  # an empty enum is no JSON Schema
 
 with DAG(
     dag_id="opensearch_ml_teardown",
@@ -29,7 +30,7 @@ with DAG(
     tags=["opensearch-ml"],
     params={
         # No default: what is deleted is said in as many words.
-        "blueprint": Param(type="string", enum=BLUEPRINTS or None, title="Blueprint"),
+        "blueprint": Param(type="string", title="Blueprint", **CHOICE),
         "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
     },
     default_args={
