@@ -13,7 +13,7 @@ from opensearch_ml.steps.cluster_settings import (
     remove_trusted_endpoints,
 )
 from opensearch_ml.steps.role_mapping import ensure_role_mapping
-from opensearch_ml.targets import MLSettings, RoleMapping
+from opensearch_ml.targets import Target
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +23,8 @@ class OpenSearchUpdateMLSettingsOperator(OpenSearchMLBaseOperator):
     """Set the ML switches of a cluster that differ from what is wanted; others stay.
 
     :param settings: ``only_run_on_ml_node``, ``connector_access_control_enabled``, ``private_ip_enabled``, each true or
-        false. Default: those of the connection's target (templated).
+        false. Default: those of the connection's target (templated; as one template, only in a DAG with
+        ``render_template_as_native_obj``).
     """
 
     template_fields: Sequence[str] = ("settings", *OpenSearchMLBaseOperator.template_fields)
@@ -34,11 +35,7 @@ class OpenSearchUpdateMLSettingsOperator(OpenSearchMLBaseOperator):
 
     @fail_fast
     def execute(self, context: Context) -> None:
-        wanted = (
-            MLSettings.model_validate(self.settings)
-            if self.settings is not None
-            else folders.catalog().target(self.opensearch_conn_id).settings
-        )
+        wanted = _target(self, settings=self.settings).settings
         self.tell(ensure_ml_settings(self.hook, wanted.as_cluster_settings()))
 
 
@@ -46,7 +43,7 @@ class OpenSearchMapRoleOperator(OpenSearchMLBaseOperator):
     """Map backend roles and users to roles of the Security plugin; who is mapped already stays.
 
     :param role_mapping: role to ``{"backend_roles": […], "users": […], "hosts": […]}``. Default: that of the
-        connection's target (templated).
+        connection's target (templated; as one template, only in a DAG with ``render_template_as_native_obj``).
     """
 
     template_fields: Sequence[str] = ("role_mapping", *OpenSearchMLBaseOperator.template_fields)
@@ -57,11 +54,7 @@ class OpenSearchMapRoleOperator(OpenSearchMLBaseOperator):
 
     @fail_fast
     def execute(self, context: Context) -> None:
-        wanted = (
-            {role: RoleMapping.model_validate(mapping) for role, mapping in self.role_mapping.items()}
-            if self.role_mapping is not None
-            else folders.catalog().target(self.opensearch_conn_id).role_mapping
-        )
+        wanted = _target(self, role_mapping=self.role_mapping).role_mapping
         for role, mapping in wanted.items():
             self.log.info("%s", ensure_role_mapping(self.hook, role, mapping))
         self.tell(f"{len(wanted)} role mappings are as wanted")
@@ -84,3 +77,10 @@ class OpenSearchRemoveTrustedEndpointsOperator(OpenSearchMLBaseOperator):
     @fail_fast
     def execute(self, context: Context) -> None:
         self.tell(remove_trusted_endpoints(self.hook))
+
+
+def _target(operator: OpenSearchMLBaseOperator, **given: Any) -> Target:
+    """Return what an argument says, checked like a target's file; if it says nothing, the connection's target."""
+    if None in given.values():
+        return folders.catalog().target(operator.opensearch_conn_id)
+    return Target.parse(operator.task_id, given, source=f"given to task {operator.task_id}")
