@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from airflow.sdk import BaseHook, Variable
-from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, AirflowSecretsBackendAccessDenied
 
 from opensearch_ml.blueprint import Blueprint, CredentialReference
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.placeholders import as_text
 
 
 def resolve(blueprint: Blueprint, hook: OpenSearchMLHook) -> dict[str, str]:
@@ -23,31 +25,46 @@ def resolve(blueprint: Blueprint, hook: OpenSearchMLHook) -> dict[str, str]:
     for key, value in blueprint.connector.credential.items():
         if not isinstance(value, CredentialReference):
             resolved[key] = value
-        elif secret := _secret(value):
-            # The server's words show a secret as it stood in the JSON of the request.
-            hook.keep_secret([secret, json.dumps(secret)[1:-1]])
-            resolved[key] = secret
+            continue
+        try:
+            resolved[key] = _secret(value)
+        except LookupError as why:
+            lacking.append(f"{key} is {value}, which {why}")
         else:
-            lacking.append(f"{key} is {value}, which has no value")
+            hook.keep_secret(_as_it_may_be_told(resolved[key]))
     if lacking:
         raise UnresolvedCredential(
             f"blueprint {blueprint.name} refers to secrets that are not there",
             evidence="; ".join(lacking),
-            fix="create the Airflow connection or variable, in any secrets backend, and set the named field",
+            fix="create the Airflow connection or variable, in any secrets backend, and set the named field; if it is "
+            "there, the secrets backend has failed, and Airflow says why at log level DEBUG",
         )
     return resolved
 
 
-def _secret(reference: CredentialReference) -> str | None:
+def _as_it_may_be_told(secret: str) -> set[str]:
+    """Return the secret, and how it stands inside JSON: a platform that refuses a key may quote it in its answer."""
+    return {secret, *(json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))}
+
+
+def _secret(reference: CredentialReference) -> str:
+    """Ask Airflow for a secret.
+
+    :raises LookupError: there is none; the message says why.
+    """
     try:
-        if reference.variable:
-            value = Variable.get(reference.variable)
-        else:
-            connection = BaseHook.get_connection(str(reference.conn_id))
-            if reference.field.startswith("extra."):
-                value = connection.extra_dejson.get(reference.field.removeprefix("extra."))
-            else:
-                value = getattr(connection, reference.field)
-    except (AirflowException, AirflowRuntimeError, KeyError):
-        return None
-    return str(value) if value else None
+        value = Variable.get(reference.variable) if reference.variable else _field(reference)
+    except (AirflowNotFoundException, AirflowRuntimeError):
+        raise LookupError("is not there") from None
+    except AirflowSecretsBackendAccessDenied:
+        raise LookupError("a secrets backend refuses to give") from None
+    if not value:
+        raise LookupError("has no value")
+    return as_text(value)
+
+
+def _field(reference: CredentialReference) -> Any:
+    connection = BaseHook.get_connection(str(reference.conn_id))
+    if reference.field.startswith("extra."):
+        return connection.extra_dejson.get(reference.field.removeprefix("extra."))
+    return getattr(connection, reference.field)
