@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
-from opensearch_ml.errors import DeployFailed
+from opensearch_ml.errors import DeployFailed, Final, Transient
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.base import fail_fast
-from opensearch_ml.steps.deployment import look_at_deployment, not_in_time
+from opensearch_ml.steps.deployment import Deployment, look_at_deployment, not_in_time
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class OpenSearchDeployTaskSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("model_id", "deploy_task_id", "opensearch_conn_id")
     ui_color = "#b9d9eb"
+    _seen = Deployment(done=False, state="nothing was seen")
 
     def __init__(
         self,
@@ -67,37 +68,57 @@ class OpenSearchDeployTaskSensor(BaseSensorOperator):
         return OpenSearchMLHook(self.opensearch_conn_id)
 
     @fail_fast
-    def execute(self, context: Context) -> Any:
-        until = time.monotonic() + DEFER_AFTER_S
-        while not self.poke(context):
-            if time.monotonic() < until:
-                time.sleep(LOOK_EVERY_S)
-            elif self.deferrable:
-                self._defer()
-            else:
-                self._wait(context)
-                break
+    def execute(self, context: Context) -> str:
+        started = time.monotonic()
+        try:
+            # One that was rescheduled has been patient already.
+            if context.get("task_reschedule_count") or not self._look_for(min(DEFER_AFTER_S, self.timeout)):
+                self.timeout = max(0.0, self.timeout - (time.monotonic() - started))
+                if self.deferrable:
+                    self._defer()
+                self._poke_on(context)
+        except Final as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from None
+            raise
         return self.model_id
 
     @fail_fast
     def poke(self, context: Context) -> bool:
         """Look once; true when the model is deployed on every node planned for it."""
-        seen = look_at_deployment(self.hook, self.model_id, self.deploy_task_id)
-        self.log.info("%s", seen.state)
-        return seen.done
+        return self._look()
 
     @fail_fast
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
         """Take the trigger's word: the same result, and the same errors, as without a deferral."""
-        if event is None or event.get("status") != "success":
-            told = event or {}
-            raise DeployFailed(
+        told = event or {}
+        if told.get("status") != "success":
+            kind = Transient if told.get("transient") else DeployFailed
+            raise kind(
                 told.get("cause", "the trigger ended without a word"),
-                evidence=told.get("evidence", "no event"),
+                evidence=told.get("evidence", f"its event is {event}"),
                 fix=told.get("fix", "look at the triggerer's log"),
             )
-        self.log.info("%s", event["state"])
+        self.log.info("%s", told["state"])
         return self.model_id
+
+    def _look_for(self, seconds: float) -> bool:
+        """Look until the model is deployed or the seconds are over; at least once."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                if self._look():
+                    return True
+            except Transient as error:
+                self.log.info("looking again: %s", error.cause)
+            if time.monotonic() >= until:
+                return False
+            time.sleep(LOOK_EVERY_S)
+
+    def _look(self) -> bool:
+        self._seen = look_at_deployment(self.hook, self.model_id, self.deploy_task_id)
+        self.log.info("%s", self._seen.state)
+        return self._seen.done
 
     def _defer(self) -> None:
         self.defer(
@@ -113,10 +134,8 @@ class OpenSearchDeployTaskSensor(BaseSensorOperator):
             timeout=timedelta(seconds=self.timeout + TRIGGERER_GRACE_S),
         )
 
-    def _wait(self, context: Context) -> None:
+    def _poke_on(self, context: Context) -> None:
         try:
             super().execute(context)
         except AirflowSensorTimeout:
-            raise not_in_time(
-                self.model_id, look_at_deployment(self.hook, self.model_id, self.deploy_task_id)
-            ) from None
+            raise not_in_time(self.model_id, self._seen) from None

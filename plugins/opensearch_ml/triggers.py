@@ -80,4 +80,6 @@ class OpenSearchDeployTaskTrigger(BaseTrigger):
 
 
 def _told(error: OpenSearchMLError) -> TriggerEvent:
-    return TriggerEvent({"status": "error", "cause": error.cause, "evidence": error.evidence, "fix": error.fix})
+    # The class does not cross over to the worker; whether a retry may help does.
+    told = {"cause": error.cause, "evidence": error.evidence, "fix": error.fix}
+    return TriggerEvent({"status": "error", "transient": isinstance(error, Transient), **told})

@@ -34,7 +34,7 @@ class Deployment:
     """How a deployment stands.
 
     :param done: True when the model is deployed on every node planned for it.
-    :param state: the task's and the model's state, for people: ``task RUNNING, model DEPLOYING``.
+    :param state: the task's and the model's state, for people: ``task … RUNNING, model … DEPLOYING on 1 of 2 nodes``.
     """
 
     done: bool
@@ -84,7 +84,7 @@ def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | Non
     task_state = task.get("state") if task else None
     found = _model(hook, model_id)
     state = str(found.get("model_state"))
-    seen = f"model {model_id} {state}"
+    seen = f"model {model_id} {state}{_nodes(found)}"
     if task_id:
         seen = f"task {task_id} {task_state or 'not found'}, {seen}"
     if task and task_state in states.TASK_FAILURE and state not in states.MODEL_DEPLOYED:
@@ -140,6 +140,11 @@ def _model(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any]:
             fix="run the provisioning again: it registers what is missing",
         )
     return found
+
+
+def _nodes(model: dict[str, Any]) -> str:
+    planned = model.get("planning_worker_node_count")
+    return f" on {model.get('current_worker_node_count') or 0} of {planned} nodes" if planned else ""
 
 
 def _failed(task: dict[str, Any] | None, model_id: str, seen: str) -> Deployment:

@@ -1,0 +1,45 @@
+"""A cluster of which only the answers matter: it stands for what the server says of one model and its deploy task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from opensearch_ml.errors import OpenSearchMLError
+
+MODEL, TASK = "model-1", "task-1"
+WHY = '{"node-a": "Failed to find connector:gone"}'  # a deploy task's error, as the server writes it
+
+
+@dataclass
+class ClusterDouble:
+    """Stands for a hook on a cluster that holds one model and its deploy task.
+
+    :param model: the model's state, one for each look; the last one stays. An error is raised instead.
+    :param task: the task's state, one for each look; None is a task that is not found.
+    :param error: the task's own ``error``.
+    :param answer_s: seconds that the server takes to tell the model's state.
+    """
+
+    model: list[str | OpenSearchMLError] = field(default_factory=lambda: ["DEPLOYED"])
+    task: list[str | None] = field(default_factory=lambda: ["COMPLETED"])
+    error: str | None = None
+    answer_s: float = 0.0
+    looks: int = 0
+
+    def get_task(self, task_id: str) -> dict[str, Any] | None:
+        state = self.task[min(self.looks, len(self.task) - 1)]
+        return {"state": state, "error": self.error} if state else None
+
+    def get_model(self, model_id: str) -> dict[str, Any] | None:
+        time.sleep(self.answer_s)
+        state = self.model[min(self.looks, len(self.model) - 1)]
+        self.looks += 1
+        if isinstance(state, OpenSearchMLError):
+            raise state
+        return {"model_state": state, "current_worker_node_count": 1, "planning_worker_node_count": 2}
+
+    def search_tasks(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"id": TASK}]
