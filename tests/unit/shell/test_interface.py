@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,7 @@ DEFAULT_CONNECTIONS = {"opensearch_conn_id": "opensearch_default", "aws_conn_id"
 
 def templates(operator: type[BaseOperator]) -> dict[str, Any]:
     """A template for each argument of ours that is one."""
-    return {name: "{{ params.%s }}" % name for name in own_arguments(operator) if name not in NOT_TEMPLATED}
+    return {name: f"{{{{ params.{name} }}}}" for name in own_arguments(operator) if name not in NOT_TEMPLATED}
 
 
 def documented(cls: type) -> str:
@@ -99,23 +100,20 @@ def test_the_default_connections(operator: type[BaseOperator]) -> None:
             assert arguments[name].default == default
 
 
-_touched: list[str] = []
-_watching = False
-
-
-def _watch(event: str, arguments: Any) -> None:
-    if _watching and event in ("open", "os.listdir", "os.scandir", "socket.connect", "subprocess.Popen"):
-        _touched.append(f"{event} {arguments!r}")
-
-
 @pytest.fixture(scope="module")
 def watched() -> Iterator[list[str]]:
-    """What is opened, listed or connected to from now on; an audit hook cannot be taken away, so it is switched off."""
-    global _watching
-    sys.addaudithook(_watch)
-    _watching = True
-    yield _touched
-    _watching = False
+    """What is opened, listed or connected to from now on."""
+    touched: list[str] = []
+    watching = threading.Event()  # an audit hook cannot be taken away again, but switched off
+
+    def watch(event: str, arguments: Any) -> None:
+        if watching.is_set() and event in ("open", "os.listdir", "os.scandir", "socket.connect", "subprocess.Popen"):
+            touched.append(f"{event} {arguments!r}")
+
+    sys.addaudithook(watch)
+    watching.set()
+    yield touched
+    watching.clear()
 
 
 @EVERY_OPERATOR
