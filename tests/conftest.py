@@ -129,9 +129,10 @@ class Cluster:
             for found in self.search(kind):
                 self.request("DELETE", f"/_plugins/_ml/{kind}/{found['id']}")
         self.request("DELETE", "/_plugins/_security/api/rolesmapping/ml_full_access")
-        persistent = self.get("/_cluster/settings?flat_settings=true")["persistent"]
-        if persistent:
-            self.request("PUT", "/_cluster/settings", json={"persistent": dict.fromkeys(persistent)})
+        settings = self.get("/_cluster/settings?flat_settings=true")
+        body = {scope: dict.fromkeys(settings[scope]) for scope in ("persistent", "transient") if settings[scope]}
+        if body:
+            self.request("PUT", "/_cluster/settings", json=body)
 
     def add_user(self, name: str, password: str, backend_roles: list[str]) -> None:
         """Create an internal user."""

@@ -90,9 +90,12 @@ class OpenSearchMLHook(BaseHook):
 
     @cached_property
     def version(self) -> tuple[int, ...]:
-        """The server's version, for instance ``(3, 6, 0)``."""
-        number = self._read(self.client.info)["version"]["number"]
-        return tuple(int(part) for part in number.split("-")[0].split("."))
+        """The server's version, for instance ``(3, 6, 0)``.
+
+        That of ML Commons, which is the server's: a domain in compatibility mode calls itself 7.10.2.
+        """
+        number = self.ml_plugin_version() or self._read(self.client.info)["version"]["number"]
+        return tuple(int(part) for part in number.split("-")[0].split("."))[:3]
 
     @property
     def base_url(self) -> str:
@@ -113,13 +116,23 @@ class OpenSearchMLHook(BaseHook):
         return {**found.get("defaults", {}), **found.get("persistent", {}), **found.get("transient", {})}
 
     def put_cluster_settings(self, settings: Mapping[str, Any]) -> None:
-        """Write persistent settings. Source: ``PUT /_cluster/settings``."""
-        self._write(self.client.cluster.put_settings, body={"persistent": dict(settings)})
+        """Write settings, each where it is in force. Source: ``PUT /_cluster/settings``.
+
+        Persistent, unless somebody has set it transiently: that wins, and a persistent value would change nothing.
+        """
+        found = self._read(self.client.cluster.get_settings, params={"flat_settings": "true"})
+        transient = {name: value for name, value in settings.items() if name in found.get("transient", {})}
+        persistent = {name: value for name, value in settings.items() if name not in transient}
+        scopes = {"persistent": persistent, "transient": transient}
+        self._write(
+            self.client.cluster.put_settings, body={scope: values for scope, values in scopes.items() if values}
+        )
 
     def trusted_endpoints(self) -> list[str]:
         """Return the patterns in force. Source: setting ``trusted_connector_endpoints_regex``."""
         value = self.cluster_settings().get(TRUSTED_ENDPOINTS, [])
-        return [value] if isinstance(value, str) else list(value)
+        # A setting that was written as a text, the server splits at commas.
+        return [entry.strip() for entry in value.split(",")] if isinstance(value, str) else list(value)
 
     def put_trusted_endpoints(self, patterns: list[str]) -> None:
         """Write the whole list: the setting knows no addition."""

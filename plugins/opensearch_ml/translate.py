@@ -181,7 +181,7 @@ RULES = (
         "delete its models first",
     ),
     Rule(
-        _says("Fail to search"),
+        lambda _, text: "Fail to search" in text or "all shards failed" in text,
         errors.ServerBusy,
         "an ML index is being created, and cannot be searched yet",
         "run again",

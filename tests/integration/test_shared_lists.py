@@ -49,6 +49,17 @@ def test_others_trusted_endpoints_stay_in_their_order(cluster: Cluster, hook: Op
     assert hook.trusted_endpoints() == THEIRS
 
 
+@pytest.mark.parametrize("scope", ["persistent", "transient"])
+def test_a_list_that_was_written_as_one_text_keeps_all_its_entries(
+    cluster: Cluster, hook: OpenSearchMLHook, scope: str
+) -> None:
+    setting = {scope: {TRUSTED_ENDPOINTS: ",".join(THEIRS)}}
+    cluster.request("PUT", "/_cluster/settings", json=setting).raise_for_status()
+    assert ensure_trusted_endpoints(hook, [url(1)])
+    found = cluster.get("/_cluster/settings?flat_settings=true")[scope][TRUSTED_ENDPOINTS]
+    assert found == [*THEIRS, r"^(?<opensearchml>https://host-1\.example\.com/v1)$"]
+
+
 def test_the_servers_own_defaults_stay_too(hook: OpenSearchMLHook) -> None:
     defaults = hook.trusted_endpoints()
     assert len(defaults) > 5

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+Action = Literal["unchanged", "created", "updated", "deleted", "left"]
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
     """The outcome of one step; false when nothing was written.
@@ -18,7 +21,7 @@ class Changed:
     """
 
     what: str
-    action: Literal["unchanged", "created", "updated", "deleted", "left"]
+    action: Action
     id: str = ""
     details: tuple[str, ...] = ()
 
@@ -31,7 +34,7 @@ class Changed:
         )
 
 
-def changed(what: str, details: Iterable[str], *, action: Literal["updated", "deleted"] = "updated") -> Changed:
+def changed(what: str, details: Iterable[str], *, action: Action = "updated") -> Changed:
     """Return `action` if there are details, and unchanged if there are none."""
     told = tuple(details)
     return Changed(what, action if told else "unchanged", details=told)

@@ -10,7 +10,7 @@ from opensearch_ml import OWNER, canonical
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.steps.changed import Changed
+from opensearch_ml.steps.changed import Action, Changed
 from opensearch_ml.steps.once import create_once
 
 log = logging.getLogger(__name__)
@@ -24,35 +24,37 @@ def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: M
     :raises UntrustedEndpoint: the cluster does not trust the connector's URL.
     Source: ``POST /_plugins/_ml/connectors/_create``.
     """
-    what = f"connector of {blueprint.name}"
+    known: dict[tuple[str, Any], tuple[str, ...]] = {}
 
-    def agreeing() -> list[dict[str, Any]]:
-        return [c for c in ours(hook, blueprint.name) if not differences(c)]
+    def differences(found: Mapping[str, Any]) -> tuple[str, ...]:
+        # The fingerprint is slow on purpose: once per connector, as long as nobody changes it.
+        key = (found["id"], found.get("last_updated_time"))
+        if key not in known:
+            known[key] = canonical.differences(blueprint, credential, found, hook.version)
+        return known[key]
 
-    def differences(connector: Mapping[str, Any]) -> tuple[str, ...]:
-        return canonical.differences(blueprint, credential, connector, hook.version)
-
-    stale = [c for c in ours(hook, blueprint.name) if differences(c)]
-    for connector in stale:
-        if users := users_of(hook, connector["id"]):
-            raise _differs_in_use(blueprint, connector["id"], users, differences(connector))
+    stale = [found for found in ours(hook, blueprint.name) if differences(found)]
+    for found in stale:
+        if users := users_of(hook, found["id"]):
+            raise _differs_in_use(blueprint, found["id"], users, differences(found))
     connector, created = create_once(
-        agreeing,
+        lambda: [found for found in ours(hook, blueprint.name) if not differences(found)],
         lambda: hook.create_connector(canonical.connector_body(blueprint, credential)),
         lambda loser: delete_if_unused(hook, loser["id"]),
     )
-    left = tuple(f"{one['id']} was out of date; {delete_if_unused(hook, one['id'])}" for one in stale)
-    return Changed(what, "created" if created else "updated" if left else "unchanged", connector["id"], left)
+    left = tuple(f"{found['id']} was out of date; {delete_if_unused(hook, found['id'])}" for found in stale)
+    action: Action = "created" if created else "updated" if left else "unchanged"
+    return Changed(f"connector of {blueprint.name}", action, connector["id"], left)
 
 
 def delete_connectors(hook: OpenSearchMLHook, blueprint_name: str) -> Changed:
     """Delete the blueprint's connectors, but for those that a model still uses."""
     what = f"connector of {blueprint_name}"
-    outcomes = [(c["id"], delete_if_unused(hook, c["id"])) for c in ours(hook, blueprint_name)]
+    outcomes = [delete_if_unused(hook, found["id"]) for found in ours(hook, blueprint_name)]
     if not outcomes:
         return Changed(what, "unchanged", details=("there is none",))
-    action = "left" if all(outcome.action == "left" for _, outcome in outcomes) else "deleted"
-    return Changed(what, action, details=tuple(str(outcome) for _, outcome in outcomes))  # type: ignore[arg-type]
+    action: Action = "left" if all(outcome.action == "left" for outcome in outcomes) else "deleted"
+    return Changed(what, action, details=tuple(map(str, outcomes)))
 
 
 def delete_if_unused(hook: OpenSearchMLHook, connector_id: str) -> Changed:

@@ -46,7 +46,7 @@ def create_once(
         if found[0] is mine:
             return mine, True
         log.info("another run created %s first; ours, %s, is deleted again", found[0]["id"], created)
-        discard(mine)
+        persistently(lambda: discard(mine))
         return found[0], False
 
     return persistently(attempt)
