@@ -45,9 +45,7 @@ def check_iam_role(connect: Callable[[], Any], role_arn: str, *, aws_conn_id: st
             return f"role {role_arn} could not be checked, the caller may not read it ({_words(error)})"
         raise _refused(error, role_arn, aws_conn_id) from None
     except BotoCoreError as error:
-        kind = Unreachable if isinstance(error, NO_ANSWER) else InvalidConnection
-        fix = f"give connection {aws_conn_id} an access key, or Airflow a role; see the evidence for what is missing"
-        raise kind(f"IAM cannot be asked for role {name}", evidence=f"iam:GetRole -> {error}", fix=fix) from None
+        raise _not_asked(error, name, aws_conn_id) from None
     if found != role_arn:
         raise NotFound(
             f"the IAM role {name} is another one than the connector names",
@@ -74,6 +72,16 @@ def _refused(error: ClientError, role_arn: str, aws_conn_id: str) -> OpenSearchM
             f"AWS does not accept the credentials of connection {aws_conn_id}", evidence=evidence, fix=fix
         )
     return RequestRefused("IAM refuses the request", evidence=evidence, fix="correct connector.credential.roleArn")
+
+
+def _not_asked(error: BotoCoreError, name: str, aws_conn_id: str) -> OpenSearchMLError:
+    cause, evidence = f"IAM cannot be asked for role {name}", str(error)
+    if isinstance(error, NO_ANSWER):
+        return Unreachable(
+            cause, evidence=evidence, fix="check that Airflow's workers reach AWS (proxy, VPC endpoints)"
+        )
+    fix = f"give connection {aws_conn_id} an access key or a role, or Airflow's own environment AWS credentials"
+    return InvalidConnection(cause, evidence=evidence, fix=fix)
 
 
 def _words(error: ClientError) -> str:
