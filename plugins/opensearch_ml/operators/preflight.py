@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml.errors import RequestRefused
+from opensearch_ml import versions
+from opensearch_ml.errors import InvalidBlueprint, RequestRefused
 from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, fail_fast
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ class OpenSearchPreflightOperator(OpenSearchMLBlueprintOperator):
 
     :param blueprint: the blueprint's name (templated).
     :raises AirflowFailException: the first of: findings in the blueprint, unresolved references, a cluster that does
-        not accept the login or has no ML Commons. One that cannot be reached is tried again.
+        not accept the login, has no ML Commons, or is too old for a field that the blueprint uses. One that cannot be
+        reached is tried again.
     """
 
     ui_color = "#e8f0f2"
@@ -33,6 +35,8 @@ class OpenSearchPreflightOperator(OpenSearchMLBlueprintOperator):
                 evidence="GET /_cat/plugins names no opensearch-ml",
                 fix="install the opensearch-ml plugin on the cluster's nodes, or use another connection",
             )
+        if findings := versions.findings(blueprint, self.hook.version):
+            raise InvalidBlueprint(blueprint.name, findings)
         self.tell(
             f"blueprint {blueprint.name} is valid, {len(blueprint.connector.references)} references resolve, "
             f"{self.hook.base_url} runs ML Commons {plugin}"

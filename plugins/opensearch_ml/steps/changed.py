@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-
 Action = Literal["unchanged", "created", "updated", "deleted", "left"]
 
 

@@ -23,7 +23,12 @@ def _public(kind: type) -> dict[str, Any]:
         name: one
         for module in modules
         for name, one in sorted(vars(module).items())
-        if inspect.isclass(one) and issubclass(one, kind) and one.__module__ == module.__name__ and name[0] != "_"
+        # An alias such as dict[str, str] calls itself a class on Python 3.10.
+        if inspect.isclass(one)
+        and not hasattr(one, "__origin__")
+        and issubclass(one, kind)
+        and one.__module__ == module.__name__
+        and name[0] != "_"
     }
 
 
