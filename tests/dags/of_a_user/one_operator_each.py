@@ -96,6 +96,12 @@ with DAG("deploy", schedule=None, params={"model_id": ""}):
 with DAG("deployed", schedule=None, params={"model_id": ""}):
     OpenSearchDeployTaskSensor(task_id="it", model_id=MODEL)
 
+with DAG("deployed_deferred", schedule=None, params={"model_id": ""}):
+    OpenSearchDeployTaskSensor(task_id="it", model_id=MODEL, deferrable=True, poke_interval=0.2)
+
+with DAG("deployed_deferred_in_time", schedule=None, params={"model_id": ""}):
+    OpenSearchDeployTaskSensor(task_id="it", model_id=MODEL, deferrable=True, poke_interval=0.2, timeout=1)
+
 with DAG("predict", schedule=None, params={"blueprint": "", "model_id": ""}):
     OpenSearchPredictOperator(task_id="it", blueprint=BLUEPRINT, model_id=MODEL)
 
