@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from opensearch_ml.errors import OpenSearchMLError, Transient
-from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.steps.deployment import look_at_deployment, not_in_time
+
+if TYPE_CHECKING:
+    from opensearch_ml.hook import OpenSearchMLHook
+    from opensearch_ml.steps.deployment import Deployment
 
 
 class OpenSearchDeployTaskTrigger(BaseTrigger):
@@ -55,28 +58,38 @@ class OpenSearchDeployTaskTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ``{"status": "success", "state": …}`` or ``{"status": "error", "cause": …}``."""
-        hook = OpenSearchMLHook(self.opensearch_conn_id)
         # The client is synchronous; in a thread it cannot hold up the other triggers.
-        look = sync_to_async(look_at_deployment, thread_sensitive=False)
+        look = sync_to_async(self._look, thread_sensitive=False)
         while True:
             # Before the first look too: an event that comes before the scheduler has seen the deferral is lost.
             await asyncio.sleep(self.poll_interval_s)
             try:
-                seen = await look(hook, self.model_id, self.deploy_task_id)
-                if seen.done:
-                    yield TriggerEvent({"status": "success", "state": seen.state})
-                    return
-                if time.time() >= self.until_s:
-                    raise not_in_time(self.model_id, seen)
-            except Transient as error:
-                if time.time() < self.until_s:
+                seen = await look()
+            except OpenSearchMLError as error:
+                if isinstance(error, Transient) and time.time() < self.until_s:
                     self.log.info("looking again: %s", error.cause)
                     continue
                 yield _told(error)
                 return
-            except OpenSearchMLError as error:
-                yield _told(error)
+            if seen.done:
+                yield TriggerEvent({"status": "success", "state": seen.state})
                 return
+
+    @cached_property
+    def _hook(self) -> OpenSearchMLHook:
+        # Imported in the thread, like the steps: the triggerer imports this module on its event loop, and
+        # opensearch-py takes 0.7 s.
+        from opensearch_ml.hook import OpenSearchMLHook
+
+        return OpenSearchMLHook(self.opensearch_conn_id)
+
+    def _look(self) -> Deployment:
+        from opensearch_ml.steps.deployment import look_at_deployment, not_in_time
+
+        seen = look_at_deployment(self._hook, self.model_id, self.deploy_task_id)
+        if not seen.done and time.time() >= self.until_s:
+            raise not_in_time(self.model_id, seen)
+        return seen
 
 
 def _told(error: OpenSearchMLError) -> TriggerEvent:

@@ -12,7 +12,6 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.opensearch import OpenSearchCluster
-from opensearch_ml import triggers
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.sensors import OpenSearchDeployTaskSensor
@@ -167,7 +166,7 @@ def test_a_model_is_deployed_only_when_every_node_that_is_there_has_it(
         started.append(start_deployment(hook2, model_id))
 
     started: list[str | None] = []
-    monkeypatch.setattr(triggers, "look_at_deployment", look_and_tell)
+    monkeypatch.setattr("opensearch_ml.steps.deployment.look_at_deployment", look_and_tell)
     deploying = threading.Thread(target=deploy_once_waited_for)
     deploying.start()
     deferred = run_dag("deployed_deferred", model_id=model_id)

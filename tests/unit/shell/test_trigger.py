@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -15,7 +18,7 @@ from airflow.triggers.base import TriggerEvent
 
 from opensearch_ml.errors import OpenSearchMLError, ServerBusy, Unreachable
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
-from tests.conftest import connections
+from tests.conftest import REPOSITORY, connections
 from tests.unit.shell.doubles import MODEL, TASK, WHY, ClusterDouble
 from tests.unit.shell.test_sensor import sensor
 
@@ -44,7 +47,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a trigger on a cluster, and return its one event."""
 
     def run(cluster: ClusterDouble, **arguments: Any) -> dict[str, Any]:
-        monkeypatch.setattr("opensearch_ml.triggers.OpenSearchMLHook", lambda conn_id: cluster)
+        monkeypatch.setattr("opensearch_ml.hook.OpenSearchMLHook", lambda conn_id: cluster)
         (event,) = asyncio.run(events(trigger(**arguments)))
         return event
 
@@ -132,7 +135,7 @@ def test_it_pauses_before_the_first_look_so_that_the_scheduler_sees_the_deferral
 
 def test_a_slow_cluster_does_not_hold_up_other_triggers(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = ClusterDouble(answer_s=0.5)
-    monkeypatch.setattr("opensearch_ml.triggers.OpenSearchMLHook", lambda conn_id: slow)
+    monkeypatch.setattr("opensearch_ml.hook.OpenSearchMLHook", lambda conn_id: slow)
     gaps: list[float] = []
 
     async def tick() -> None:
@@ -151,9 +154,17 @@ def test_a_slow_cluster_does_not_hold_up_other_triggers(monkeypatch: pytest.Monk
     assert max(gaps) < 0.2  # what Airflow itself warns of
 
 
+def test_importing_the_trigger_does_not_hold_up_other_triggers() -> None:
+    # The triggerer imports it on its event loop; opensearch-py alone takes longer than Airflow's warning threshold.
+    code = "import sys, airflow.triggers.base, opensearch_ml.triggers; print('opensearchpy' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "plugins")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_a_cancelled_trigger_sends_no_event_and_touches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = ClusterDouble(model=["DEPLOYING"], task=["RUNNING"])
-    monkeypatch.setattr("opensearch_ml.triggers.OpenSearchMLHook", lambda conn_id: cluster)
+    monkeypatch.setattr("opensearch_ml.hook.OpenSearchMLHook", lambda conn_id: cluster)
     sent: list[TriggerEvent] = []
 
     async def cancelled() -> None:
