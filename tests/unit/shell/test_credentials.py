@@ -113,8 +113,9 @@ def test_a_backend_that_refuses_is_not_taken_for_a_secret_that_is_missing(monkey
         "schlüssel-canary-ß",
         "鍵-canary-鍵",
         "a'b-canary",
+        'schlüs"sel-canary',
     ],
-    ids=["quote", "backslash", "newline", "tab", "umlaut", "kanji", "apostrophe"],
+    ids=["quote", "backslash", "newline", "tab", "umlaut", "kanji", "apostrophe", "umlaut and quote"],
 )
 def test_a_secret_is_masked_also_where_it_stands_in_json(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_ODD", secret)

@@ -157,12 +157,17 @@ def test_a_cluster_that_stays_away_is_left_to_airflows_retries() -> None:
         sensor(ClusterDouble(model=[NOT_REACHED])).execute({})
 
 
-@pytest.mark.parametrize("timeout", [0.05, 0.3], ids=["shorter than the first looks", "longer"])
-def test_a_poking_sensor_ends_in_time_and_says_what_it_saw_last(timeout: float) -> None:
+@pytest.mark.parametrize(
+    ("timeout", "first_looks_s"), [(0.3, 2.0), (1.0, 0.5)], ids=["shorter than the first looks", "longer"]
+)
+def test_a_poking_sensor_ends_in_time_and_says_what_it_saw_last(
+    timeout: float, first_looks_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opensearch_ml.sensors.DEFER_AFTER_S", first_looks_s)
     started = time.monotonic()
     with pytest.raises(AirflowFailException) as raised:
         sensor(ClusterDouble(**STUCK), timeout=timeout).execute({})
-    assert time.monotonic() - started < timeout + 0.2
+    assert time.monotonic() - started < timeout + 0.4
     assert str(raised.value).splitlines() == [
         f"model {MODEL} is not deployed in time",
         f"  evidence: task {TASK} RUNNING, model {MODEL} DEPLOYING on 1 of 2 nodes",
