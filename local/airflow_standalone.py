@@ -74,6 +74,18 @@ class AirflowStandalone(ServerProcess):
             return ["api-server"]
         return [name for name in COMPONENTS if (health.get(name) or {}).get("status") != "healthy"]
 
+    def listens(self) -> bool:
+        """Tell whether the URL's port is one of our own processes'."""
+        process, port = self.process(), int(self.url.rpartition(":")[2])
+        with suppress(psutil.Error):
+            family = [process, *process.children(recursive=True)] if process else []
+            return any(
+                held.status == psutil.CONN_LISTEN and held.laddr.port == port
+                for member in family
+                for held in member.net_connections(kind="tcp")
+            )
+        return False
+
     def run(
         self, dag_id: str, conf: Mapping[str, Any], *, told: Callable[[str, str, float], None] | None = None
     ) -> DagRun:
@@ -259,7 +271,8 @@ def _wait_until_healthy(
 ) -> None:
     lacking = ["api-server"]
     while time.monotonic() < deadline and child.poll() is None:
-        if not (lacking := server.unhealthy()):
+        # Another Airflow may have taken the port since it was found free: it would answer, and well.
+        if server.listens() and not (lacking := server.unhealthy()):
             return
         time.sleep(POLL_S)
     tail = log_file.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +17,22 @@ import pytest
 import requests
 import yaml
 
-# Before any import of airflow: a test must not read this user's own Airflow.
 REPOSITORY = Path(__file__).resolve().parents[1]
-for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
-    del os.environ[name]
+# Airflow reads its home when it is first imported, which is while tests are collected: before that, it must be one of
+# this session's own. pytest imports this file under two names.
+if "OPENSEARCH_ML_TESTS" not in os.environ:
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
+    AIRFLOW_HOME = tempfile.mkdtemp(prefix="opensearch-ml-airflow-")
+    os.environ.update(
+        OPENSEARCH_ML_TESTS="running",
+        AIRFLOW_HOME=AIRFLOW_HOME,
+        AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
+        AIRFLOW__CORE__PLUGINS_FOLDER=str(REPOSITORY / "plugins"),
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        AIRFLOW__OPENSEARCH_ML__TARGETS_FOLDER=str(Path(AIRFLOW_HOME, "targets")),
+    )
+    Path(AIRFLOW_HOME, "targets").mkdir()
 
 from local.distribution import VERSIONS  # noqa: E402
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints  # noqa: E402
@@ -28,19 +42,11 @@ OPENAI_KEY = "sk-canary-Q7f3nLw0Zk8-only-in-tests"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An AIRFLOW_HOME of this session's own, with our DAGs and plugins."""
-    home = tmp_path_factory.mktemp("airflow")
-    os.environ.update(
-        AIRFLOW_HOME=str(home),
-        AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
-        AIRFLOW__CORE__PLUGINS_FOLDER=str(REPOSITORY / "plugins"),
-        AIRFLOW__CORE__LOAD_EXAMPLES="False",
-        AIRFLOW__CORE__UNIT_TEST_MODE="False",
-        AIRFLOW__OPENSEARCH_ML__TARGETS_FOLDER=str(home / "targets"),
-    )
-    (home / "targets").mkdir()
-    return home
+def airflow_home() -> Iterator[Path]:
+    """The AIRFLOW_HOME of this session; it goes with it."""
+    home = Path(os.environ["AIRFLOW_HOME"])
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from airflow.sdk import BaseHook, Variable
@@ -31,7 +30,7 @@ def resolve(blueprint: Blueprint, hook: OpenSearchMLHook) -> dict[str, str]:
         except LookupError as why:
             lacking.append(f"{key} is {value}, which {why}")
         else:
-            hook.keep_secret(_as_it_may_be_told(resolved[key]))
+            hook.keep_secret([resolved[key]])
     if lacking:
         raise UnresolvedCredential(
             f"blueprint {blueprint.name} refers to secrets that are not there",
@@ -40,11 +39,6 @@ def resolve(blueprint: Blueprint, hook: OpenSearchMLHook) -> dict[str, str]:
             "there, the secrets backend has failed, and Airflow says why at log level DEBUG",
         )
     return resolved
-
-
-def _as_it_may_be_told(secret: str) -> set[str]:
-    """Return the secret, and how it stands inside JSON: a platform that refuses a key may quote it in its answer."""
-    return {secret, *(json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))}
 
 
 def _secret(reference: CredentialReference) -> str:

@@ -7,6 +7,7 @@ was done: the steps look again before they write again.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -18,7 +19,7 @@ from airflow.sdk.log import mask_secret
 from opensearchpy import OpenSearch
 from opensearchpy.exceptions import SerializationError, TransportError
 
-from opensearch_ml import connection
+from opensearch_ml import connection, literal_secrets
 from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError
 from opensearch_ml.retries import persistently
 from opensearch_ml.translate import translate
@@ -59,7 +60,9 @@ class OpenSearchMLHook(BaseHook):
                 evidence=str(error),
                 fix=f"create connection {self.opensearch_conn_id} of type opensearch, or name another one",
             ) from None
-        self.keep_secret([found.password or ""])
+        headers = found.extra_dejson.get("headers") or {}
+        secret_headers = [str(value) for name, value in headers.items() if literal_secrets.is_header(name)]
+        self.keep_secret([found.password or "", *secret_headers])
         return connection.client(found)
 
     def get_conn(self) -> OpenSearch:
@@ -67,10 +70,14 @@ class OpenSearchMLHook(BaseHook):
         return self.client
 
     def keep_secret(self, secrets: Iterable[str]) -> None:
-        """Mask secrets in Airflow's logs and in the evidence of our own errors."""
+        """Mask secrets in Airflow's logs and in the evidence of our own errors.
+
+        Also as they stand inside JSON: a platform that refuses a key may quote it in its answer.
+        """
         for secret in filter(None, secrets):
-            mask_secret(secret)
-            self._secrets.add(secret)
+            for told in {secret, *(json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))}:
+                mask_secret(told)
+                self._secrets.add(told)
 
     def redact(self, text: str) -> str:
         """Return a text with every secret that this hook has handled replaced by ``***``."""
@@ -99,8 +106,8 @@ class OpenSearchMLHook(BaseHook):
 
     @property
     def base_url(self) -> str:
-        """The cluster's address, without credentials: ``https://search.example.com:443``."""
-        return str(self.client.transport.get_connection().host)
+        """The cluster's address, without credentials: ``https://search.example.com:443/prefix``."""
+        return str(self.client.transport.get_connection().base_url)
 
     def ml_plugin_version(self) -> str | None:
         """Return the version of ML Commons, or None if no node has it. Source: ``GET /_cat/plugins``."""
@@ -246,8 +253,7 @@ class OpenSearchMLHook(BaseHook):
         try:
             return call(**arguments)
         except (TransportError, SerializationError) as error:
-            known = translate(error, conn_id=self.opensearch_conn_id)
-            raise type(known)(known.cause, evidence=self.redact(known.evidence), fix=known.fix) from None
+            raise translate(error, conn_id=self.opensearch_conn_id, redact=self.redact) from None
 
     def _read(self, call: Callable[..., T], **arguments: Any) -> T:
         return persistently(lambda: self._write(call, **arguments), attempts=READ_ATTEMPTS)

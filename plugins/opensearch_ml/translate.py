@@ -280,22 +280,25 @@ RULES = (
 )
 
 
-def translate(error: TransportError | SerializationError, *, conn_id: str) -> OpenSearchMLError:
+def translate(
+    error: TransportError | SerializationError, *, conn_id: str, redact: Callable[[str], str] = str
+) -> OpenSearchMLError:
     """Return our exception for one of opensearch-py's.
 
     :param conn_id: the Airflow connection, named in the fix.
+    :param redact: masks secrets in the server's words, before they are shortened: half a secret is no longer found.
     """
     request = getattr(error, "request_line", "request")
     if isinstance(error, SerializationError):
         return errors.RequestRefused(
             "the answer is not JSON, so the host is no OpenSearch endpoint",
-            evidence=f"{request} -> {_shortened(str(error))}",
+            evidence=f"{request} -> {_shortened(redact(str(error)))}",
             fix=f"check host and port of connection {conn_id}",
         )
     if isinstance(error, NoConnection):
-        return _no_connection(error, request, conn_id)
+        return _no_connection(error, request, conn_id, redact)
     status, words = int(error.status_code), server_words(error.info or error.error)
-    evidence = f"{request} -> {status} {_shortened(words)}".rstrip()
+    evidence = f"{request} -> {status} {_shortened(redact(words))}".rstrip()
     for rule in RULES:
         if rule.fits(status, words):
             fix = f"{rule.fix} ({conn_id})" if rule.error is errors.AuthenticationFailed else rule.fix
@@ -326,8 +329,8 @@ def server_words(info: Any) -> str:
     return str(info.get("message") or json.dumps(info))
 
 
-def _no_connection(error: NoConnection, request: str, conn_id: str) -> OpenSearchMLError:
-    words = _shortened(re.sub(r" object at 0x[0-9a-f]+", "", str(error.error)))
+def _no_connection(error: NoConnection, request: str, conn_id: str, redact: Callable[[str], str]) -> OpenSearchMLError:
+    words = _shortened(redact(re.sub(r" object at 0x[0-9a-f]+", "", str(error.error))))
     evidence = f"{request} -> {words}"
     if "WRONG_VERSION_NUMBER" in words or "record layer failure" in words:
         return errors.TLSNotVerified(
