@@ -46,5 +46,7 @@ with DAG(
         OpenSearchDeleteModelOperator(task_id="delete_model", blueprint=BLUEPRINT),
         OpenSearchDeleteConnectorOperator(task_id="delete_connector", blueprint=BLUEPRINT),
         OpenSearchDeleteModelGroupOperator(task_id="delete_model_group", blueprint=BLUEPRINT),
-        OpenSearchRemoveTrustedEndpointsOperator(task_id="remove_trusted_endpoints", max_active_tis_per_dag=1),
+        OpenSearchRemoveTrustedEndpointsOperator(
+            task_id="remove_trusted_endpoints", blueprint=BLUEPRINT, max_active_tis_per_dag=1
+        ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from local.demo import run_demo
@@ -22,6 +23,8 @@ def main() -> int:
     parser.add_argument("--opensearch", choices=VERSIONS, help="version of OpenSearch (default: the one used last)")
     given = parser.parse_args()
     stack = Stack(version=given.opensearch)
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # what is half started must be stopped then too
+        signal.signal(ending, signal.default_int_handler)
     try:
         if given.command == "status":
             return _status(stack)
@@ -31,6 +34,9 @@ def main() -> int:
     except (LocalStackError, ServerStartError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: what works by now stays up, `make down` ends it", file=sys.stderr)
+        return 130
     return 0
 
 

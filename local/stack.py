@@ -7,6 +7,7 @@ Everything that belongs to one stack is in its folder, so that several may run s
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import secrets
 import shutil
@@ -112,12 +113,18 @@ class Stack:
                 )
                 self._keep("model endpoints", self._start_model_endpoints())
             if not self.moto:
-                self._keep("moto", start_moto_server(log_file=self.folder / "moto.log"))
+                self._keep("moto", start_moto_server(port=self._port("moto"), log_file=self.folder / "moto.log"))
             self.opensearch.wait_until_healthy()
             self._write_target()
+            environment = self.airflow_environment()
+            fingerprint = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()
+            if self.airflow and self._state().get("airflow environment") != fingerprint:
+                self.say("==> something it connects to has moved, so Airflow starts again")
+                self.airflow.stop()
             if not self.airflow:
+                self._remember(**{"airflow environment": fingerprint})
                 self.say("==> Airflow (scheduler, triggerer, DAG processor, API server)")
-                self._keep("airflow", start_airflow(self.folder / "airflow", self.airflow_environment()))
+                self._keep("airflow", start_airflow(self.folder / "airflow", environment))
             self.say(f"==> all up after {time.monotonic() - started:.0f} s")
 
     def down(self) -> None:
@@ -184,25 +191,30 @@ class Stack:
         return dict(json.loads(path.read_text()))
 
     def _start_model_endpoints(self) -> ModelEndpoints:
-        # Connectors and trusted endpoints name the port, so it stays the same from one start to the next.
-        port = free_port(self._state().get("model endpoints port") or 0)
-        self._remember(**{"model endpoints port": port})
-        return start_model_endpoints(keys=self.keys, port=port, log_file=self.folder / "model_endpoints.log")
+        return start_model_endpoints(
+            keys=self.keys, port=self._port("model endpoints"), log_file=self.folder / "model_endpoints.log"
+        )
+
+    def _port(self, name: str) -> int:
+        # Connectors, trusted endpoints and Airflow's connections name it: the same from one start to the next.
+        port = free_port(self._state().get(f"{name} port") or 0)
+        self._remember(**{f"{name} port": port})
+        return port
 
     def _write_target(self) -> None:
+        path = self.folder / "targets" / "local.yaml"
+        kept = yaml.safe_load(path.read_text()) if path.exists() else {}
+        url = self.model_endpoints.url if self.model_endpoints else ""
         target = {
+            **kept,  # what a person has added
             "opensearch_conn_id": "opensearch_default",
-            "variables": {
-                "openai_url": self.model_endpoints.url if self.model_endpoints else "",
-                "dimension": DIMENSIONS,
-            },
+            "variables": {**kept.get("variables", {}), "openai_url": url, "cohere_url": url, "dimension": DIMENSIONS},
             # The model endpoints are on this machine.
             "settings": {"private_ip_enabled": True},
             "role_mapping": {"ml_full_access": {"backend_roles": ["airflow"]}},
         }
-        folder = self.folder / "targets"
-        folder.mkdir(exist_ok=True)
-        (folder / "local.yaml").write_text(yaml.safe_dump(target, sort_keys=False))
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(target, sort_keys=False))
 
     def _check_memory(self) -> None:
         available = psutil.virtual_memory().available

@@ -110,7 +110,7 @@ def test_a_wrong_argument_is_told_once_with_all_findings_before_anything_is_writ
 def test_trusted_endpoints_are_added_and_removed(connected: Cluster, run_dag: Run, endpoints: ModelEndpoints) -> None:
     assert run_dag("trusted_endpoints", blueprint=EMBEDDING).state == "success"
     added = settings_of(connected)["trusted_connector_endpoints_regex"]
-    assert run_dag("remove_trusted_endpoints").state == "success"
+    assert run_dag("remove_trusted_endpoints", blueprint=EMBEDDING).state == "success"
     (ours,) = set(added) - set(settings_of(connected)["trusted_connector_endpoints_regex"])
     assert endpoints.url.rpartition(":")[2] in ours
 

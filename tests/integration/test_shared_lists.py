@@ -49,6 +49,15 @@ def test_others_trusted_endpoints_stay_in_their_order(cluster: Cluster, hook: Op
     assert hook.trusted_endpoints() == THEIRS
 
 
+def test_an_entry_that_another_run_has_just_added_is_not_taken_away(hook: OpenSearchMLHook) -> None:
+    ensure_trusted_endpoints(hook, [url(1)])  # its connector is about to be created
+    ensure_trusted_endpoints(hook, [url(2)])
+    assert remove_trusted_endpoints(hook, [url(2)[0]])
+    have = hook.trusted_endpoints()
+    assert any("host-1" in entry for entry in have)
+    assert not any("host-2" in entry for entry in have)
+
+
 @pytest.mark.parametrize("scope", ["persistent", "transient"])
 def test_a_list_that_was_written_as_one_text_keeps_all_its_entries(
     cluster: Cluster, hook: OpenSearchMLHook, scope: str

@@ -71,12 +71,16 @@ class OpenSearchAddTrustedEndpointsOperator(OpenSearchMLBlueprintOperator):
         self.tell(ensure_trusted_endpoints(self.hook, self.load().trusted))
 
 
-class OpenSearchRemoveTrustedEndpointsOperator(OpenSearchMLBaseOperator):
-    """Remove the trusted endpoints that we added and that no connector on the cluster needs any more."""
+class OpenSearchRemoveTrustedEndpointsOperator(OpenSearchMLBlueprintOperator):
+    """Remove the trusted endpoints that we added for a blueprint and that no connector on the cluster needs any more.
+
+    :param blueprint: the blueprint's name (templated).
+    """
 
     @fail_fast
     def execute(self, context: Context) -> None:
-        self.tell(remove_trusted_endpoints(self.hook))
+        patterns = [pattern for pattern, _ in self.load().trusted]
+        self.tell(remove_trusted_endpoints(self.hook, patterns))
 
 
 def _target(operator: OpenSearchMLBaseOperator, **given: Any) -> Target:

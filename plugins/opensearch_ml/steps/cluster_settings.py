@@ -54,15 +54,25 @@ def ensure_trusted_endpoints(hook: OpenSearchMLHook, needed: Iterable[tuple[str,
     return changed("trusted endpoints", (f"added {pattern}" for pattern in added))
 
 
-def remove_trusted_endpoints(hook: OpenSearchMLHook) -> Changed:
-    """Remove our own entries that no connector on the cluster needs any more; others' stay."""
+def remove_trusted_endpoints(hook: OpenSearchMLHook, patterns: Iterable[str] | None = None) -> Changed:
+    """Remove our own entries that no connector on the cluster needs any more; others' stay.
+
+    :param patterns: only these. One that another run has just added, for a connector that it is about to create, is
+        needed by none yet; None takes all of ours, for a cluster on which nothing else runs.
+    """
     removed: dict[str, None] = {}
+    only = None if patterns is None else set(map(trusted_endpoints.labelled, patterns))
 
     def attempt() -> None:
         have = hook.trusted_endpoints()
         if not any(map(trusted_endpoints.is_ours, have)):
             return
-        if idle := trusted_endpoints.no_longer_needed(have, urls_in_use(hook)):
+        idle = [
+            entry
+            for entry in trusted_endpoints.no_longer_needed(have, urls_in_use(hook))
+            if only is None or entry in only
+        ]
+        if idle:
             hook.put_trusted_endpoints([entry for entry in have if entry not in idle])
             removed.update(dict.fromkeys(idle))
             _expect(hook, absent=idle)

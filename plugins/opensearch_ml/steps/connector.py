@@ -89,7 +89,7 @@ def users_of(hook: OpenSearchMLHook, connector_id: str) -> list[str]:
 def _differs_in_use(blueprint: Blueprint, connector_id: str, users: list[str], paths: tuple[str, ...]) -> InUse:
     return InUse(
         f"connector {connector_id} of {blueprint.name} differs from the blueprint and a model uses it; "
-        "nothing was written",
+        "it was left as it is",
         evidence=f"differs in {', '.join(paths)}; used by model {', '.join(users)}",
         fix="undo the change, or run opensearch_ml_teardown and then opensearch_ml_provision for this blueprint "
         "(the model gets a new id)",

@@ -59,8 +59,8 @@ with DAG("wrong_roles", schedule=None, default_args={"retries": 2, "retry_delay"
 with DAG("trusted_endpoints", schedule=None, params={"blueprint": ""}):
     OpenSearchAddTrustedEndpointsOperator(task_id="it", blueprint=BLUEPRINT)
 
-with DAG("remove_trusted_endpoints", schedule=None):
-    OpenSearchRemoveTrustedEndpointsOperator(task_id="it")
+with DAG("remove_trusted_endpoints", schedule=None, params={"blueprint": ""}):
+    OpenSearchRemoveTrustedEndpointsOperator(task_id="it", blueprint=BLUEPRINT)
 
 with DAG("preflight", schedule=None, params={"blueprint": "", "cluster": "opensearch_default"}):
     OpenSearchPreflightOperator(task_id="it", blueprint=BLUEPRINT, opensearch_conn_id="{{ params.cluster }}")
