@@ -22,10 +22,11 @@ from typing import Any, TypeVar
 import psutil
 import yaml
 
-from local.airflow_standalone import AirflowStandalone, free_port, start_airflow, write_private
+from local.airflow_standalone import AirflowStandalone, free_port, start_airflow
 from local.distribution import DEFAULT_VERSION
 from local.errors import LocalStackError
 from local.minilm import DIMENSIONS
+from local.model_endpoints.keys import save_keys
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
 from local.moto_server import MotoServer, start_moto_server
 from local.opensearch import OpenSearchCluster
@@ -187,7 +188,7 @@ class Stack:
                 "secret_access_key": secrets.token_urlsafe(30),
             }
             keys = {"openai": [f"sk-{secrets.token_urlsafe(24)}"], "cohere": [secrets.token_urlsafe(24)], "aws": [aws]}
-            write_private(path, json.dumps(keys))
+            save_keys(path, keys)
         return dict(json.loads(path.read_text()))
 
     def _start_model_endpoints(self) -> ModelEndpoints:

@@ -15,6 +15,11 @@ from opensearch_ml.steps.once import create_once
 
 log = logging.getLogger(__name__)
 
+UNDO_OR_START_ANEW = (
+    "undo the change, or run opensearch_ml_teardown and then opensearch_ml_provision for this blueprint "
+    "(the model gets a new id)"
+)
+
 
 def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: Mapping[str, str]) -> Changed:
     """Create the blueprint's connector unless one that agrees with it is there.
@@ -91,6 +96,5 @@ def _differs_in_use(blueprint: Blueprint, connector_id: str, users: list[str], p
         f"connector {connector_id} of {blueprint.name} differs from the blueprint and a model uses it; "
         "it was left as it is",
         evidence=f"differs in {', '.join(paths)}; used by model {', '.join(users)}",
-        fix="undo the change, or run opensearch_ml_teardown and then opensearch_ml_provision for this blueprint "
-        "(the model gets a new id)",
+        fix=UNDO_OR_START_ANEW,
     )

@@ -71,8 +71,7 @@ def ensure_model(
         raise InUse(
             f"the connector inside model {model_id} of {blueprint.name} differs from the blueprint",
             evidence=f"differs in {', '.join(paths)}",
-            fix="undo the change, or run opensearch_ml_teardown and then opensearch_ml_provision for this blueprint "
-            "(the model gets a new id)",
+            fix=connectors.UNDO_OR_START_ANEW,
         )
     changes = {key: body[key] for key in UPDATABLE if key in body and not _holds(found.get(key), body[key])}
     if found.get("is_enabled") is False:
