@@ -42,6 +42,7 @@ def _text_of_number(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_text_of_number)]
 Name = Annotated[str, Field(min_length=1, max_length=256, pattern=r"\S")]
 Headers = dict[str, Text]
+ServicePrincipal = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$")]
 
 
 class _Strict(BaseModel):
@@ -206,6 +207,20 @@ class SmokeTest(_Strict):
         return [value] if isinstance(value, dict) else value
 
 
+class IamRoleSection(_Strict):
+    """How we manage the role that ``connector.credential.roleArn`` names; without this section it is only compared."""
+
+    manage: bool = Field(default=True, description="False: the role is compared and told, never written")
+    trusted_services: list[ServicePrincipal] = Field(
+        default=["opensearchservice.amazonaws.com"], min_length=1, description="Older domains: es.amazonaws.com"
+    )
+    statements: list[dict[str, Any]] = Field(
+        default_factory=list, description="IAM statements, verbatim, for what the connector's URLs do not tell"
+    )
+    permissions_boundary: str | None = Field(default=None, pattern=r"^arn:[a-z-]+:iam::(\d{12}|aws):policy/.+$")
+    description: str | None = Field(default=None, max_length=1000)
+
+
 class Blueprint(_Strict):
     """One remote model.
 
@@ -220,6 +235,9 @@ class Blueprint(_Strict):
     trusted_endpoints: list[str] | None = Field(
         default=None, min_length=1, description="Default: derived from the actions' URLs"
     )
+    iam_role: IamRoleSection | None = Field(
+        default=None, description="Amazon OpenSearch Service: manage the role that connector.credential.roleArn names"
+    )
     variables: dict[str, Any] = Field(default_factory=dict, description="Defaults for ${variables.x}; targets override")
 
     @field_validator("name")
@@ -228,6 +246,11 @@ class Blueprint(_Strict):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", value):
             raise ValueError("is the file's name without its ending: only letters, digits, _, - and . may be in it")
         return value
+
+    @field_validator("iam_role", mode="before")
+    @classmethod
+    def _empty_section(cls, value: Any) -> Any:
+        return {} if value is None else value  # `iam_role:` with nothing after it is meant as a section
 
     @classmethod
     def parse(cls, name: str, document: Any, *, source: str) -> Blueprint:

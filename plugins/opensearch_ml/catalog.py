@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from opensearch_ml import documents, placeholders
+from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
 from opensearch_ml.findings import findings_of, nearest
@@ -31,10 +32,14 @@ class Catalog:
         """Return the names of the blueprints found, sorted; reads no file."""
         return sorted(_files(self.blueprints_folder))
 
-    def blueprint(self, name: str, *, opensearch_conn_id: str = "opensearch_default") -> Blueprint:
+    def blueprint(
+        self, name: str, *, opensearch_conn_id: str = "opensearch_default", domain_arn: DomainArn | None = None
+    ) -> Blueprint:
         """Read one blueprint and fill its variables for the target that uses a connection.
 
         :param name: the file's stem.
+        :param domain_arn: the connection's domain, which gives variables too (`arns.DOMAIN_VARIABLES`): they override
+            the blueprint's defaults, and the target's variables override them.
         :raises InvalidBlueprint: no such file, or findings in it.
         :raises InvalidTarget: findings in a target's file.
         """
@@ -46,7 +51,7 @@ class Catalog:
         document = _read(path, InvalidBlueprint)
         if not isinstance(document, Mapping):
             return Blueprint.parse(name, document, source=path.name)
-        filled = self._filled(document, self.target(opensearch_conn_id), path)
+        filled = self._filled(document, self.target(opensearch_conn_id), domain_arn, path)
         return Blueprint.parse(name, filled, source=path.name)
 
     def target(self, opensearch_conn_id: str) -> Target:
@@ -74,23 +79,31 @@ class Catalog:
             for stem, paths in sorted(_files(self.targets_folder).items())
         ]
 
-    def _filled(self, document: Mapping[str, Any], target: Target, path: Path) -> dict[str, Any]:
+    def _filled(
+        self, document: Mapping[str, Any], target: Target, domain_arn: DomainArn | None, path: Path
+    ) -> dict[str, Any]:
         defaults = document.get("variables")
-        variables = {**(defaults if isinstance(defaults, Mapping) else {}), **target.variables}
-        lacking = [
-            Finding(where, "refers to another variable, which is not filled in turn", "Write the value itself.")
-            for where, text in placeholders.strings(variables, "variables")
-            if placeholders.names(text, "variables")
-        ]
+        variables = {
+            **(defaults if isinstance(defaults, Mapping) else {}),
+            **(domain_arn.variables() if domain_arn else {}),
+            **target.variables,
+        }
+        lacking = []
 
         def missing(where: str, variable: str) -> None:
             problem = f"variable {variable} has no value on target {target.name}"
             file = f"{self.targets_folder.name}/{target.name}.yaml"
             fix = f"Set variables.{variable} in {file} or as a default in the blueprint."
+            if variable in DOMAIN_VARIABLES:
+                fix = f"Set extra domain_arn of connection {target.opensearch_conn_id}, which tells it, or {fix[4:]}"
             lacking.append(Finding(where, problem, fix))
 
+        def cycle(where: str, names: list[str]) -> None:
+            problem = f"needs its own value ({' -> '.join(names)})"
+            lacking.append(Finding(where, problem, "Write one of these values itself."))
+
         written = {key: value for key, value in document.items() if key != "variables"}
-        filled = placeholders.fill_variables(written, variables, missing)
+        filled = placeholders.fill_variables(written, placeholders.expand(variables, written, missing, cycle), missing)
         if lacking:
             raise InvalidBlueprint(path.name, lacking)
         return filled | ({"variables": defaults} if "variables" in document else {})

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml import literal_secrets, placeholders, trusted_endpoints
+from opensearch_ml import aws_checks, literal_secrets, placeholders, trusted_endpoints
+from opensearch_ml.aws_checks import LITERALS
 from opensearch_ml.errors import Finding
 from opensearch_ml.findings import closest, nearest
 from opensearch_ml.placeholders import as_text
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from opensearch_ml.blueprint import Blueprint, Connector
 
 MARK_PREFIX = "opensearch_ml_"
-ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
-WORD = r"[a-z0-9-]+"
-# Parts of a credential that are no secret, and what they look like.
-LITERALS = {"roleArn": ARN, "externalAccountRoleArn": ARN, "region": WORD, "service_name": WORD}
 REFERENCE_HINT = "{conn_id: my_connection, field: password}"
 
 # A caller of predict could set these; 3.7 refuses them. Source: ml-commons 3.7 AbstractConnector.
@@ -74,6 +71,7 @@ def findings(blueprint: Blueprint) -> list[Finding]:
         *(_inline_access(connector) if blueprint.inline else _access(connector, "connector")),
         *(_access(blueprint.model.group, "model.group") if blueprint.model.group else ()),
         *_protocol(blueprint),
+        *aws_checks.findings(blueprint),
         *_smoke_test(blueprint),
     ]
 
@@ -300,21 +298,6 @@ def _protocol(blueprint: Blueprint) -> Iterator[Finding]:
         yield Finding(
             "connector.url", "url and headers beside actions are for MCP protocols", "Move them into actions."
         )
-    if connector.protocol == "aws_sigv4":
-        yield from _aws(connector)
-
-
-def _aws(connector: Connector) -> Iterator[Finding]:
-    keys = connector.credential.keys()
-    if "roleArn" not in keys and not {"access_key", "secret_key"} <= keys:
-        yield Finding(
-            "connector.credential",
-            "protocol aws_sigv4 signs with access_key and secret_key (or roleArn on Amazon OpenSearch Service)",
-            "Add both as references, or roleArn.",
-        )
-    for name in ("region", "service_name"):
-        if name not in connector.parameters and name not in keys:
-            yield Finding(f"connector.parameters.{name}", "is missing, and protocol aws_sigv4 needs it", "Add it.")
 
 
 def _smoke_test(blueprint: Blueprint) -> Iterator[Finding]:

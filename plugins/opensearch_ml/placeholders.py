@@ -1,6 +1,6 @@
 """The three placeholders of a blueprint, and who fills them.
 
-``${variables.x}``   ours: filled from the target before anything is sent
+``${variables.x}``   ours: filled from target and domain before anything is sent; a value may hold others in turn
 ``${parameters.x}``  the server's: filled at create (URL, headers) and at predict (URL, body)
 ``${credential.x}``  the server's: filled in headers only, from what it stores encrypted
 
@@ -74,6 +74,36 @@ def fill_variables(tree: Any, variables: Mapping[str, Any], missing: Callable[[s
         return as_text(replaced(name, join(path, name))) if isinstance(name, str) else name
 
     return walk(tree, "")
+
+
+def expand(
+    variables: Mapping[str, Any],
+    tree: Any,
+    missing: Callable[[str, str], None],
+    cycle: Callable[[str, list[str]], None],
+) -> dict[str, Any]:
+    """Return the variables that `tree` uses, each with the variables in its own value filled.
+
+    :param missing: called with (path, name) for each variable in a value that has neither a value nor a default.
+    :param cycle: called with (path, names) for each variable that would need its own value.
+    """
+    expanded: dict[str, Any] = {}
+
+    def add(name: str, above: list[str]) -> None:
+        if name in above:
+            cycle(join("variables", name), [*above[above.index(name) :], name])
+            expanded[name] = variables[name]  # told once; whoever else needs it is not the cause
+        if name in expanded or name not in variables:
+            return
+        for inner in sorted(names(as_text(variables[name]), "variables")):
+            add(inner, [*above, name])
+        if name not in expanded:
+            own = {name: variables[name]}
+            expanded.update(fill_variables(own, expanded, lambda path, inner: missing(join("variables", path), inner)))
+
+    for name in sorted(names(as_text(tree), "variables")):
+        add(name, [])
+    return expanded
 
 
 def strings(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:

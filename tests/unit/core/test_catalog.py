@@ -6,6 +6,7 @@ import pytest
 import yaml
 from examples import CANARY, action, document, only
 
+from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
 from opensearch_ml.catalog import Catalog
 from opensearch_ml.errors import InvalidBlueprint, InvalidTarget
 from opensearch_ml.targets import MLSettings
@@ -154,12 +155,63 @@ def test_a_variable_may_be_a_mapping_or_a_list(files):
     assert connector.actions[0].request_body == '{"a": ["a",2], "b": {"x":[1]}}'
 
 
-def test_a_variable_that_refers_to_a_variable_is_a_finding(files):
-    files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": {"url": "https://${variables.host}", "model": "m"}})
-    files.target("t.yaml", {"variables": {"size": 1, "x": {"y": "${variables.url}"}}})
+def test_a_variables_value_may_hold_other_variables(files):
+    chain = {"host": "a.com", "url": "https://${variables.host}", "model": ["${variables.size}", "${variables.no:-d}"]}
+    files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": chain})
+    files.target("t.yaml", {"variables": {"size": 7, "host": "${variables.sub}.b.com", "sub": "eu"}})
+    blueprint = files.catalog.blueprint("a")
+    assert blueprint.connector.urls == ["https://eu.b.com/v1"]
+    assert blueprint.connector.parameters["model"] == [7, "d"]
+    assert blueprint.variables == chain
+
+
+def test_variables_that_need_each_other_are_a_finding_and_only_one(files):
+    circle = {"url": "${variables.model}", "model": "m ${variables.size}", "size": "${variables.url}"}
+    files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": circle})
     with pytest.raises(InvalidBlueprint) as caught:
         files.catalog.blueprint("a")
-    assert [finding.path for finding in caught.value.findings] == ["variables.url", "variables.x.y"]
+    assert only(caught.value).problem == "needs its own value (model -> size -> url -> model)"
+
+
+def test_a_variable_that_a_value_lacks_is_told_unless_nobody_uses_that_value(files):
+    files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": {"url": "https://${variables.host}", "model": "m"}})
+    files.target("t.yaml", {"variables": {"size": 1, "unused": "${variables.none} ${variables.unused}"}})
+    with pytest.raises(InvalidBlueprint) as caught:
+        files.catalog.blueprint("a")
+    assert only(caught.value).path == "variables.url"
+
+
+# ---- the domain's variables
+
+DOMAIN = DomainArn.parse("arn:aws-cn:es:cn-north-1:111122223333:domain/search")
+FROM_THE_DOMAIN = {
+    **document({"parameters": {name: f"${{variables.{name}}}" for name in DOMAIN_VARIABLES}}),
+    "variables": {"region": "eu-central-1"},
+}
+
+
+def test_the_domain_gives_variables_over_the_defaults_and_under_the_targets(files):
+    files.blueprint("a.yaml", FROM_THE_DOMAIN)
+    files.target("t.yaml", {"opensearch_conn_id": "one", "variables": {"account_id": "444455556666"}})
+    assert files.catalog.blueprint("a", domain_arn=DOMAIN).connector.parameters == {
+        "region": "cn-north-1",
+        "account_id": "111122223333",
+        "partition": "aws-cn",
+        "dns_suffix": "amazonaws.com.cn",
+        "domain_name": "search",
+    }
+    other = files.catalog.blueprint("a", opensearch_conn_id="one", domain_arn=DOMAIN).connector.parameters
+    assert other["account_id"] == "444455556666"
+
+
+def test_without_a_domain_its_variables_are_told_with_where_they_come_from(files):
+    files.blueprint("a.yaml", FROM_THE_DOMAIN)
+    with pytest.raises(InvalidBlueprint) as caught:
+        files.catalog.blueprint("a", opensearch_conn_id="one")
+    assert {finding.path.rpartition(".")[2] for finding in caught.value.findings} == set(DOMAIN_VARIABLES) - {"region"}
+    assert "Set extra domain_arn of connection one, which tells it, or variables.partition in targets/one.yaml" in str(
+        caught.value
+    )
 
 
 def test_a_variable_with_a_default_in_its_place_needs_no_value(files):

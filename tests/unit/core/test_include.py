@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opensearch_ml import trusted_endpoints
+from opensearch_ml.arns import DomainArn
 from opensearch_ml.catalog import Catalog
 
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
@@ -19,8 +20,10 @@ def test_there_are_blueprints():
 
 @pytest.mark.parametrize("name", CATALOG.blueprint_names())
 def test_a_blueprint_of_the_catalog_is_valid_with_its_defaults(name):
-    blueprint = Catalog(CATALOG.blueprints_folder, INCLUDE / "no_targets").blueprint(name)
-    assert blueprint.connector.references or blueprint.connector.credential.keys() <= {"roleArn"}
+    catalog = Catalog(CATALOG.blueprints_folder, INCLUDE / "no_targets")
+    domain_arn = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")
+    blueprint = catalog.blueprint(name, domain_arn=domain_arn)
+    assert blueprint.connector.references or "roleArn" in blueprint.connector.credential
     assert all(trusted_endpoints.covers(pattern, url) for pattern, url in blueprint.trusted)
     # A blueprint without a smoke test would be deployed unproved.
     assert blueprint.connector.is_mcp or blueprint.smoke_test
