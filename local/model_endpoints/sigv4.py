@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qsl, quote, urlencode
 
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -45,6 +46,18 @@ class SignatureError(Exception):
         self.code, self.message = code, message
 
 
+class SignatureMismatch(SignatureError):  # noqa: N818 the service's word
+    """The signature is another one than the request and the key give.
+
+    :param canonical_request: the request as it should have been signed; ``None`` if it cannot have been signed at all.
+    :param string_to_sign: what the key should have signed.
+    """
+
+    def __init__(self, canonical_request: str | None = None, string_to_sign: str = "") -> None:
+        super().__init__("InvalidSignatureException", _MISMATCH)
+        self.canonical_request, self.string_to_sign = canonical_request, string_to_sign
+
+
 @dataclass(frozen=True)
 class SignedRequest:
     """A request as it arrived: the path still percent-encoded, the headers as sent."""
@@ -62,12 +75,20 @@ def access_key_id(headers: Headers) -> str | None:
     return match["key_id"] if match else None
 
 
-def verify(request: SignedRequest, service: str, find_key: Callable[[str], AwsKey | None], now: datetime) -> AwsKey:
+def verify(
+    request: SignedRequest,
+    service: str,
+    find_key: Callable[[str], AwsKey | None],
+    now: datetime,
+    *,
+    region: str | None = None,
+) -> AwsKey:
     """Check a request's signature as the service would.
 
-    :param service: name that the credential scope must hold, such as ``sagemaker``. Any region is accepted.
+    :param service: name that the credential scope must hold, such as ``sagemaker``.
     :param find_key: gives the key for an access key id, or ``None`` for an unknown one.
     :param now: the server's time, with a time zone; signatures may be at most 5 minutes off.
+    :param region: name that the credential scope must hold; any is accepted if ``None``.
     :return: the key that signed.
     :raises SignatureError: no signature, a malformed, outdated or wrong one, or an unknown key or session token.
     """
@@ -81,6 +102,10 @@ def verify(request: SignedRequest, service: str, find_key: Callable[[str], AwsKe
     key = find_key(match["key_id"])
     if key is None:
         raise SignatureError("UnrecognizedClientException", _INVALID_TOKEN)
+    if region is not None and match["region"] != region:
+        raise SignatureError(
+            "InvalidSignatureException", f"Credential should be scoped to a valid Region, not '{match['region']}'. "
+        )
     if match["service"] != service:
         raise SignatureError(
             "InvalidSignatureException", f"Credential should be scoped to correct service: '{service}'. "
@@ -89,9 +114,7 @@ def verify(request: SignedRequest, service: str, find_key: Callable[[str], AwsKe
     _check_date(timestamp, match["date"], now)
     if not hmac.compare_digest(request.headers.get("x-amz-security-token", ""), key.session_token or ""):
         raise SignatureError("UnrecognizedClientException", _INVALID_TOKEN)
-    signature = _sign(request, key, match["region"], service, timestamp, match["signed"].split(";"))
-    if not hmac.compare_digest(signature, match["signature"]):
-        raise SignatureError("InvalidSignatureException", _MISMATCH)
+    _check_signature(request, key, match, timestamp)
     return key
 
 
@@ -121,24 +144,38 @@ def _check_date(timestamp: str, scope_date: str, now: datetime) -> None:
         )
 
 
-def _sign(request: SignedRequest, key: AwsKey, region: str, service: str, timestamp: str, signed: list[str]) -> str:
+def _check_signature(request: SignedRequest, key: AwsKey, claimed: re.Match[str], timestamp: str) -> None:
     body_hash = hashlib.sha256(request.body).hexdigest()
+    signed = claimed["signed"].split(";")
     if "host" not in signed or request.headers.get("x-amz-content-sha256", body_hash) != body_hash:
-        raise SignatureError("InvalidSignatureException", _MISMATCH)
-    url = f"http://{request.headers.get('host', '')}{request.path}?{request.query}"
-    recomputed = AWSRequest(method=request.method, url=url)
-    # With the hash in place botocore takes it as it is, instead of preparing a whole request to get at the body.
-    recomputed.headers["X-Amz-Content-SHA256"] = body_hash
-    recomputed.context["timestamp"] = timestamp
-    signer = _Recomputation(Credentials(key.access_key_id, key.secret_access_key), service, region)
+        raise SignatureMismatch
+    credentials = Credentials(key.access_key_id, key.secret_access_key)
+    signer = _Recomputation(credentials, claimed["service"], claimed["region"])
     signer.signed_by_client = HTTPHeaders()
     for name in signed:
         for value in request.headers.getlist(name):
             signer.signed_by_client[name] = value
-    signature: str = signer.signature(
-        signer.string_to_sign(recomputed, signer.canonical_request(recomputed)), recomputed
-    )
-    return signature
+    for query in _canonical_queries(request.query):
+        recomputed = AWSRequest(
+            method=request.method, url=f"http://{request.headers.get('host', '')}{request.path}?{query}"
+        )
+        # With the hash in place botocore takes it as it is, instead of preparing a whole request to get at the body.
+        recomputed.headers["X-Amz-Content-SHA256"] = body_hash
+        recomputed.context["timestamp"] = timestamp
+        canonical_request = signer.canonical_request(recomputed)
+        string_to_sign = signer.string_to_sign(recomputed, canonical_request)
+        if hmac.compare_digest(signer.signature(string_to_sign, recomputed), claimed["signature"]):
+            return
+    raise SignatureMismatch(canonical_request, string_to_sign)
+
+
+def _canonical_queries(query: str) -> list[str]:
+    """The query as botocore signs it, as it was sent; and encoded anew, as the specification and requests-aws4auth do.
+
+    They differ where a character was sent as it is that might have been encoded, such as ``*`` and ``,``.
+    """
+    encoded = urlencode(parse_qsl(query, keep_blank_values=True), safe="~", quote_via=quote)
+    return list(dict.fromkeys((query, encoded)))
 
 
 class _Recomputation(SigV4Auth):
