@@ -12,6 +12,7 @@
         ├── UnresolvedCredential  a reference that no connection or variable answers
         ├── TLSNotVerified        the cluster's certificate is not trusted
         ├── AuthenticationFailed  401
+        │   └── CredentialsExpired  the session's keys are too old; such a request was not executed
         ├── PermissionDenied      403
         ├── NotFound              404
         ├── UntrustedEndpoint     the cluster does not trust the connector's URL
@@ -133,6 +134,10 @@ class TLSNotVerified(Final):
 
 class AuthenticationFailed(Final):
     """The cluster does not know the caller."""
+
+
+class CredentialsExpired(AuthenticationFailed):
+    """AWS no longer accepts the session's keys, and has not executed the request: with new keys it may be sent again."""
 
 
 class PermissionDenied(Final):
