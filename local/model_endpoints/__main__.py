@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from local.minilm import minilm
+from local.model_endpoints.account import Account
 from local.model_endpoints.app import ClosableProtocol, create_app
 from local.model_endpoints.keys import AcceptedKeys, load_keys
 from local.server_process import HOST
@@ -24,8 +25,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.model_endpoints", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; a free one if not given")
     parser.add_argument("--keys-file", type=Path, help="JSON file with the accepted keys, mode 0600; none if not given")
+    parser.add_argument("--account-url", help="the AWS account whose keys are accepted as well; none if not given")
     arguments = parser.parse_args()
-    app = create_app(load_keys(arguments.keys_file) if arguments.keys_file else AcceptedKeys())
+    keys = load_keys(arguments.keys_file) if arguments.keys_file else AcceptedKeys()
+    keys.account = Account(arguments.account_url) if arguments.account_url else None
+    app = create_app(keys)
     minilm()  # now, so that the first request is not slower than the others
     config = uvicorn.Config(
         app,

@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from local.model_endpoints.answers import chat, count_tokens, embed, message_text, resize_without_norm
-from local.model_endpoints.api import ApiError, ApiFamily, Call, required
-from local.model_endpoints.aws import authenticate_as, error_response_in, fault_named, fingerprint
+from local.model_endpoints.api import ApiError, ApiFamily, Call, Caller, required
+from local.model_endpoints.aws import (
+    Permission,
+    authenticate_as,
+    authorize_by,
+    error_response_in,
+    fault_named,
+    fingerprint,
+)
 from local.model_endpoints.cohere import embed_texts, rerank_documents
 
 # An id may come as the ARN of a model or inference profile, and with a region group before the maker's name.
-_BEFORE_THE_MODEL = re.compile(r"^(arn:aws[\w-]*:bedrock:[^/]+/)?((us|eu|apac|jp|au|global|us-gov)\.)?")
+_BEFORE_THE_MODEL = re.compile(
+    r"^(?P<arn>arn:aws[\w-]*:bedrock:[^/]+/)?(?P<group>(us|eu|apac|jp|au|ca|global|us-gov)\.)?"
+)
 _UNKNOWN_MODEL = "The provided model identifier is invalid."
 _EMBEDDING_SIZES = (256, 512, 1024)
 
@@ -47,6 +56,25 @@ async def _converse(call: Call) -> Response:
             "metrics": {"latencyMs": 1},
         }
     )
+
+
+async def _refuse_to_stream(call: Call) -> Response:
+    raise ApiError(400, "this double answers whole responses only: call invoke or converse")
+
+
+def _permissions(call: Call, caller: Caller) -> Iterator[Permission]:
+    action = f"bedrock:InvokeModel{'WithResponseStream' if call.path.endswith('-stream') else ''}"
+    asked = call.parameters["model"]
+    parts = _BEFORE_THE_MODEL.match(asked)
+    model = _BEFORE_THE_MODEL.sub("", asked)
+    foundation_model = caller.arn("bedrock", f"foundation-model/{model}", account_id="")
+    if parts and parts["group"]:
+        # A profile of several regions sends the call to one of them; here it is always the caller's own.
+        profile = asked if parts["arn"] else caller.arn("bedrock", f"inference-profile/{asked}")
+        yield Permission(action, profile)
+        yield Permission(action, foundation_model, {"bedrock:InferenceProfileArn": profile})
+    else:
+        yield Permission(action, asked if parts and parts["arn"] else foundation_model)
 
 
 async def _titan_embedding(model: str, request: dict[str, Any], dimension: int | None) -> dict[str, Any]:
@@ -109,9 +137,12 @@ BEDROCK = ApiFamily(
     routes={
         "/model/{model:path}/invoke": _invoke,
         "/model/{model:path}/converse": _converse,
+        "/model/{model:path}/invoke-with-response-stream": _refuse_to_stream,
+        "/model/{model:path}/converse-stream": _refuse_to_stream,
     },
     fingerprint=fingerprint,
     authenticate=authenticate_as("bedrock"),
+    authorize=authorize_by(_permissions),
     fault=fault_named(
         {
             400: "ValidationException",

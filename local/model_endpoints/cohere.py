@@ -166,7 +166,7 @@ def _meta(version: str, **billed_units: int) -> dict[str, Any]:
     return {"api_version": {"version": version}, "billed_units": billed_units}
 
 
-def _authenticate(call: Call, keys: AcceptedKeys) -> None:
+async def _authenticate(call: Call, keys: AcceptedKeys) -> None:
     key = bearer_key(call.headers)
     if not key:
         raise ApiError(401, "no api key supplied")

@@ -7,6 +7,8 @@ POST   /_control/keys                  accept these as well (format: the keys fi
 PUT    /_control/keys                  accept these and no others
 GET    /_control/keys                  fingerprints of what is accepted
 DELETE /_control/keys/{fingerprint}    refuse this one from now on
+PUT    /_control/account               {"url": URL} asks the AWS account there about keys not known here; null: none
+GET    /_control/account               which that is
 GET    /_control/requests              the newest ones; ?since=SECONDS&family=&fingerprint=&limit=
 GET    /_control/requests/counts       their number by credential fingerprint; ?since=SECONDS&family=
 DELETE /_control/requests              forget them
@@ -22,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.model_endpoints.account import Account
 from local.model_endpoints.behaviour import Behaviour, Behaviours
 from local.model_endpoints.keys import AcceptedKeys
 from local.model_endpoints.recorder import Recorder
@@ -68,6 +71,16 @@ def control_routes(state: ServerState) -> list[Route]:
             raise ValueError("no accepted key has this fingerprint")
         return state.keys.fingerprints()
 
+    async def set_account(request: Request) -> Any:
+        url = (await request.json()).get("url")
+        if state.keys.account:
+            await state.keys.account.close()
+        state.keys.account = Account(url) if url else None
+        return {"url": url}
+
+    async def get_account(_: Request) -> Any:
+        return {"url": state.keys.account.url if state.keys.account else None}
+
     async def get_requests(request: Request) -> Any:
         asked = request.query_params
         found = state.recorder.since(
@@ -96,6 +109,8 @@ def control_routes(state: ServerState) -> list[Route]:
         _route("PUT", "/_control/keys", replace_keys),
         _route("GET", "/_control/keys", get_keys),
         _route("DELETE", "/_control/keys/{fingerprint}", remove_key),
+        _route("PUT", "/_control/account", set_account),
+        _route("GET", "/_control/account", get_account),
         _route("GET", "/_control/requests", get_requests),
         _route("GET", "/_control/requests/counts", count_requests),
         _route("DELETE", "/_control/requests", clear_requests),

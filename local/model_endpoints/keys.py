@@ -13,7 +13,10 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from local.model_endpoints.account import Account
 
 BEARER_FAMILIES = ("openai", "cohere")
 NO_CREDENTIAL = "none"  # stands in the records for a request that carried no credential at all
@@ -31,11 +34,15 @@ class AwsKey:
 
 
 class AcceptedKeys:
-    """What the endpoints accept right now: Bearer keys for each family, AWS keys for SageMaker and Bedrock alike."""
+    """What the endpoints accept right now: Bearer keys for each family, AWS keys for all of Amazon's services alike.
+
+    :ivar account: the AWS account whose keys are accepted as well, with what its policies let them do.
+    """
 
     def __init__(self, *, openai: Iterable[str] = (), cohere: Iterable[str] = (), aws: Iterable[AwsKey] = ()) -> None:
         self._bearer: dict[str, set[str]] = {"openai": set(openai), "cohere": set(cohere)}
         self._aws = {key.access_key_id: key for key in aws}
+        self.account: Account | None = None
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> AcceptedKeys:
@@ -55,9 +62,14 @@ class AcceptedKeys:
     def accepts_bearer(self, family: str, key: str) -> bool:
         return key in self._bearer[family]
 
-    def find_aws_key(self, access_key_id: str) -> AwsKey | None:
-        """The one place where an access key's secret is looked up."""
-        return self._aws.get(access_key_id)
+    async def find_aws_key(self, access_key_id: str) -> AwsKey | None:
+        """The one place where an access key's secret is looked up.
+
+        :raises AccountError: the account could not be asked.
+        """
+        if access_key_id in self._aws:
+            return self._aws[access_key_id]
+        return await self.account.key(access_key_id) if self.account else None
 
     def add(self, others: AcceptedKeys) -> None:
         for family, keys in others._bearer.items():

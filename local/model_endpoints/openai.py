@@ -113,7 +113,7 @@ def _texts(value: Any) -> list[str]:
     return texts
 
 
-def _authenticate(call: Call, keys: AcceptedKeys) -> None:
+async def _authenticate(call: Call, keys: AcceptedKeys) -> None:
     key = bearer_key(call.headers)
     if not key:
         raise ApiError(401, _MISSING_KEY)

@@ -51,6 +51,13 @@ class ModelEndpoints(ServerProcess):
         accepted: dict[str, list[str]] = self._control("GET", "keys")
         return accepted
 
+    def use_account(self, url: str | None) -> None:
+        """Ask the AWS account there about keys that are not accepted here, and about what they may do.
+
+        :param url: of the account's server; ``None``: from now on there is no account.
+        """
+        self._control("PUT", "account", json={"url": url})
+
     def requests(self, *, since: float = 0.0, limit: int = DEFAULT_LIMIT, **filters: str) -> list[RecordedRequest]:
         """The newest recorded requests, oldest first.
 
@@ -79,19 +86,26 @@ class ModelEndpoints(ServerProcess):
 
 
 def start_model_endpoints(
-    *, keys: dict[str, Any] | None = None, port: int = 0, log_file: Path | None = None
+    *,
+    keys: dict[str, Any] | None = None,
+    port: int = 0,
+    log_file: Path | None = None,
+    account_url: str | None = None,
 ) -> ModelEndpoints:
     """Start the model endpoints on 127.0.0.1; use it in a ``with`` statement, or call ``stop()``.
 
     :param keys: what to accept, as the keys file has it; nothing if not given.
     :param port: TCP port; a free one if 0.
     :param log_file: where the server's warnings go; credentials are never among them.
+    :param account_url: the AWS account whose keys are accepted as well; it may start later.
     :raises ServerStartError: it did not come up.
     """
     with tempfile.TemporaryDirectory() as directory:
         keys_file = Path(directory) / "keys.json"
         save_keys(keys_file, keys or {})
         arguments = ["--port", str(port), "--keys-file", str(keys_file)]
+        if account_url:
+            arguments += ["--account-url", account_url]
         return start_server(
             ModelEndpoints,
             "local.model_endpoints",

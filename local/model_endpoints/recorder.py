@@ -13,10 +13,12 @@ class RecordedRequest(NamedTuple):
 
     :param time: arrival, in seconds since the epoch.
     :param path: with its percent-encoding, without the query.
-    :param family: ``openai``, ``cohere``, ``sagemaker``, ``bedrock``, or ``unknown`` for a path that none of them has.
+    :param family: ``openai``, ``cohere``, ``sagemaker``, ``bedrock``, ``comprehend``, ``textract``, or ``unknown`` for
+        a path that none of them has.
     :param credential_fingerprint: see :mod:`local.model_endpoints.keys`.
     :param status: the HTTP status; ``None`` if the connection was closed instead.
     :param duration: from arrival to answer, in seconds.
+    :param principal: the ARN of who signed it, where the AWS account knows and the signature was right.
     """
 
     time: float
@@ -26,6 +28,7 @@ class RecordedRequest(NamedTuple):
     credential_fingerprint: str
     status: int | None
     duration: float
+    principal: str | None = None
 
 
 class Recorder:

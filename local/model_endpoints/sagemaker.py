@@ -1,4 +1,5 @@
-"""Amazon SageMaker runtime: InvokeEndpoint and InvokeEndpointAsync. Every endpoint name exists.
+"""Amazon SageMaker runtime: InvokeEndpoint and InvokeEndpointAsync. For a key of the account, the endpoints are those
+that exist there; for any other key every endpoint name exists.
 
 What a body looks like is the business of the container behind an endpoint. The double tells by the body:
 ``{"messages": […]}`` is a chat in OpenAI's shape, ``{"inputs": {"question", "context"}}`` is question answering,
@@ -12,23 +13,33 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from local.model_endpoints.answers import chat, embed, message_text, resize_without_norm
-from local.model_endpoints.api import ApiError, ApiFamily, Call
-from local.model_endpoints.aws import authenticate_as, error_response_in, fault_named, fingerprint
+from local.model_endpoints.api import ApiError, ApiFamily, Call, Caller
+from local.model_endpoints.aws import (
+    Permission,
+    authenticate_as,
+    authorize_by,
+    error_response_in,
+    fault_named,
+    fingerprint,
+)
 
 _INPUT_FIELDS = ("inputs", "texts", "text_inputs", "input")
 _VARIANT = {"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
 
 
 async def _invoke(call: Call) -> Response:
+    await _check_that_it_exists(call)
     return JSONResponse(await _model_answer(call.json(), call.dimension), headers=_VARIANT)
 
 
 async def _invoke_async(call: Call) -> Response:
+    await _check_that_it_exists(call)
     if "x-amzn-sagemaker-inputlocation" not in call.headers:
         raise ApiError(400, "InputLocation must be provided to invoke an asynchronous endpoint.")
     inference_id = call.headers.get("x-amzn-sagemaker-inference-id", str(uuid.uuid4()))
@@ -38,6 +49,19 @@ async def _invoke_async(call: Call) -> Response:
         "X-Amzn-SageMaker-FailureLocation": f"{bucket}/failure/{inference_id}-error.out",
     }
     return JSONResponse({"InferenceId": inference_id}, 202, headers=locations)
+
+
+async def _check_that_it_exists(call: Call) -> None:
+    caller, name = call.caller, call.parameters["endpoint"]
+    if caller and not await caller.account.has_sagemaker_endpoint(caller.region, name):
+        raise ApiError(400, f"Endpoint {name} of account {caller.key.account_id} not found.")
+
+
+def _permissions(call: Call, caller: Caller) -> Iterator[Permission]:
+    action = "InvokeEndpointAsync" if call.path.endswith("/async-invocations") else "InvokeEndpoint"
+    # IAM is asked for the name in lower case, whatever case the endpoint was created or called with.
+    endpoint = caller.arn("sagemaker", f"endpoint/{call.parameters['endpoint'].lower()}")
+    yield Permission(f"sagemaker:{action}", endpoint)
 
 
 async def _model_answer(request: Any, dimension: int | None) -> Any:
@@ -90,6 +114,7 @@ SAGEMAKER = ApiFamily(
     },
     fingerprint=fingerprint,
     authenticate=authenticate_as("sagemaker"),
+    authorize=authorize_by(_permissions),
     fault=fault_named({400: "ValidationError", 424: "ModelError", 503: "ServiceUnavailable"}),
     error_response=error_response_in("ValidationError", "com.amazon.sagemaker.runtime"),
 )
