@@ -178,3 +178,42 @@ HOST_IN_A_PARAMETER = {
     "sagemaker_region": SAGEMAKER_REGION,
     "dynamic_header": DYNAMIC_HEADER,
 }
+
+# The policy documents of "Amazon OpenSearch Service ML connectors for AWS services", their placeholders filled.
+DOMAIN_ARN = "arn:aws:es:eu-central-1:111122223333:domain/domain-name"
+ROLE_ARN = "arn:aws:iam::111122223333:role/opensearch-sagemaker-role"
+
+SAGEMAKER_PERMISSIONS: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Action": ["sagemaker:InvokeEndpointAsync", "sagemaker:InvokeEndpoint"],
+            "Effect": "Allow",
+            "Resource": "*",
+        }
+    ],
+}
+
+TRUST: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Action": ["sts:AssumeRole"],
+            "Effect": "Allow",
+            "Principal": {"Service": ["opensearchservice.amazonaws.com"]},
+        }
+    ],
+}
+
+TRUST_CONDITION: dict[str, Any] = {
+    "StringEquals": {"aws:SourceAccount": "111122223333"},
+    "ArnLike": {"aws:SourceArn": DOMAIN_ARN},
+}
+
+CALLER: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": ROLE_ARN},
+        {"Effect": "Allow", "Action": "es:ESHttpPost", "Resource": f"{DOMAIN_ARN}/*"},
+    ],
+}
