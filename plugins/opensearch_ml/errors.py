@@ -5,9 +5,11 @@
     │   ├── Unreachable           no answer: refused, no such host, time-out
     │   ├── ServerBusy            429, 502, 503, 504
     │   ├── Conflict              another writer was faster
-    │   └── RemoteModelBusy       the model's platform answered 429 or 5xx, or not in time
+    │   ├── RemoteModelBusy       the model's platform answered 429 or 5xx, or not in time
+    │   └── NotYetEffective       IAM has the right documents, and AWS does not go by them yet
     └── Final                     the same call will fail again
         ├── InvalidBlueprint      also InvalidTarget: findings in a file, before any request
+        ├── PreflightFailed       several of these at once, before the first write
         ├── InvalidConnection     the Airflow connection cannot be turned into an address
         ├── UnresolvedCredential  a reference that no connection or variable answers
         ├── TLSNotVerified        the cluster's certificate is not trusted
@@ -71,6 +73,10 @@ class RemoteModelBusy(Transient):
     """The model's platform is throttling, failing or slow."""
 
 
+class NotYetEffective(Transient):
+    """IAM holds what is needed, and AWS does not go by it yet: IAM takes its time to spread."""
+
+
 class Final(OpenSearchMLError):  # noqa: N818
     """The same call will fail again until something is changed."""
 
@@ -120,6 +126,29 @@ class InvalidTarget(_InvalidFile):
     kind = "target"
 
 
+class PreflightFailed(Final):
+    """Everything that would go wrong, in one report; nothing was written.
+
+    :param name: the blueprint's name.
+    :param problems: at least one, each with its own cause, evidence and fix.
+    """
+
+    def __init__(self, name: str, problems: Sequence[OpenSearchMLError]) -> None:
+        self.name, self.problems = name, tuple(problems)
+        super().__init__(
+            f"preflight of {name} found {len(self.problems)} problems; nothing was written",
+            evidence=" | ".join(problem.evidence for problem in self.problems),
+            fix=" | ".join(problem.fix for problem in self.problems),
+        )
+
+    def __str__(self) -> str:
+        numbered = (f"{number}. {problem}" for number, problem in enumerate(self.problems, start=1))
+        return "\n".join([self.cause, *(text.replace("\n", "\n   ") for text in numbered)])
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.name, self.problems)
+
+
 class InvalidConnection(Final):
     """The Airflow connection cannot be turned into an address."""
 
@@ -137,7 +166,7 @@ class AuthenticationFailed(Final):
 
 
 class CredentialsExpired(AuthenticationFailed):
-    """AWS no longer accepts the session's keys, and has not executed the request: with new keys it may be sent again."""
+    """AWS no longer accepts the session's keys; the request was not executed, so it may be sent again with new ones."""
 
 
 class PermissionDenied(Final):

@@ -36,7 +36,8 @@ def policies_of_role(access: AwsAccess, name: str) -> dict[str, dict[str, Any]]:
 
     :raises NotFound: there is no such role.
     :raises PermissionDenied: the caller may not ask.
-    Source: ``iam:ListRolePolicies``, ``GetRolePolicy``, ``ListAttachedRolePolicies``, ``GetPolicy``, ``GetPolicyVersion``.
+    Source: ``iam:ListRolePolicies``, ``GetRolePolicy``, ``ListAttachedRolePolicies``, ``GetPolicy`` and
+    ``GetPolicyVersion``.
     """
     return dict(_policies(access, "role", {"RoleName": name}))
 
