@@ -23,12 +23,12 @@ import psutil
 import yaml
 
 from local.airflow_standalone import AirflowStandalone, free_port, start_airflow
+from local.aws_account.process import AwsAccount, start_aws_account
 from local.distribution import DEFAULT_VERSION
 from local.errors import LocalStackError
 from local.minilm import DIMENSIONS
 from local.model_endpoints.keys import save_keys
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
-from local.moto_server import MotoServer, start_moto_server
 from local.opensearch import OpenSearchCluster
 from local.server_process import ServerProcess
 
@@ -36,7 +36,7 @@ FOLDER = Path(__file__).resolve().parents[1] / ".local"
 AIRFLOW_MEMORY = 1_500_000_000  # bytes: measured, with eight parallel tasks
 HANDLES: dict[str, type[ServerProcess]] = {
     "model endpoints": ModelEndpoints,
-    "moto": MotoServer,
+    "moto": AwsAccount,
     "airflow": AirflowStandalone,
 }
 S = TypeVar("S", bound=ServerProcess)
@@ -80,9 +80,9 @@ class Stack:
         return self._running("model endpoints", ModelEndpoints)
 
     @property
-    def moto(self) -> MotoServer | None:
+    def moto(self) -> AwsAccount | None:
         """moto, if it runs."""
-        return self._running("moto", MotoServer)
+        return self._running("moto", AwsAccount)
 
     @property
     def airflow(self) -> AirflowStandalone | None:
@@ -114,7 +114,7 @@ class Stack:
                 )
                 self._keep("model endpoints", self._start_model_endpoints())
             if not self.moto:
-                self._keep("moto", start_moto_server(port=self._port("moto"), log_file=self.folder / "moto.log"))
+                self._keep("moto", start_aws_account(port=self._port("moto"), log_file=self.folder / "moto.log"))
             self.opensearch.wait_until_healthy()
             self._write_target()
             environment = self.airflow_environment()

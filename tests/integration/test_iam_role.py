@@ -17,7 +17,7 @@ import yaml
 from airflow.sdk.exceptions import AirflowFailException
 from botocore.stub import Stubber
 
-from local.moto_server import MotoServer, start_moto_server
+from local.aws_account.process import AwsAccount, start_aws_account
 from opensearch_ml.errors import OpenSearchMLError, RequestRefused, ServerBusy, Unreachable
 from opensearch_ml.operators.preflight import OpenSearchCheckIamRoleOperator
 from opensearch_ml.steps.iam_role import check_iam_role
@@ -30,9 +30,9 @@ SECRET = "canary-Pb7-Uc4-Hx2-aws-secret"
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[MotoServer]:
+def moto() -> Iterator[AwsAccount]:
     """IAM and STS with two roles, one of them below a path."""
-    with start_moto_server() as server:
+    with start_aws_account() as server:
         iam = iam_client(server.url)
         iam.create_role(RoleName="bedrock-caller", AssumeRolePolicyDocument=TRUST)
         iam.create_role(RoleName="below-a-path", Path="/service-role/models/", AssumeRolePolicyDocument=TRUST)
@@ -46,7 +46,7 @@ def iam_client(url: str | None = None) -> Any:
 
 
 @pytest.fixture
-def enforced(moto: MotoServer) -> Iterator[Callable[..., dict[str, str]]]:
+def enforced(moto: AwsAccount) -> Iterator[Callable[..., dict[str, str]]]:
     """Makes a user who may do what is said and nothing else; from then on moto checks every request."""
     iam, names = iam_client(moto.url), iter(["first", "second"])
 
@@ -70,13 +70,13 @@ def enforced(moto: MotoServer) -> Iterator[Callable[..., dict[str, str]]]:
         iam.delete_user(UserName=user["UserName"])
 
 
-def _requests_before_checks(server: MotoServer, count: int) -> None:
+def _requests_before_checks(server: AwsAccount, count: int) -> None:
     httpx.post(f"{server.url}/moto-api/reset-auth", content=str(count), trust_env=False).raise_for_status()
 
 
 @pytest.fixture
 def check(
-    moto: MotoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    moto: AwsAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
     """Runs the operator on a blueprint with this role; returns what it logged."""
     monkeypatch.setenv("AIRFLOW__OPENSEARCH_ML__BLUEPRINTS_FOLDER", str(tmp_path))

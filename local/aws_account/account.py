@@ -1,0 +1,78 @@
+"""What other stand-ins ask the account: may this principal do that, and a session of a role for a service."""
+
+from __future__ import annotations
+
+import json
+
+from moto.opensearch.models import OpenSearchDomain, opensearch_backends
+from moto.sagemaker.models import sagemaker_backends
+from moto.sts.models import AssumedRole, sts_backends
+
+from local.aws_account.policy_evaluation import ASSUME_ROLE, Asked, Context, Principal, Verdict, evaluate
+from local.aws_account.principals import Principals
+from local.aws_account.roles import RoleHistory
+from local.aws_account.state import AccountState
+
+_SERVICE_SESSION_S = 12 * 60 * 60  # a service renews its sessions unseen, so users never meet the end of one
+
+
+class Refused(Exception):  # noqa: N818 AWS's word: the service works, the answer is no
+    """AWS's refusal.
+
+    :param status: HTTP status.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Account:
+    """moto's accounts (it has as many as are named), seen through propagation and settings."""
+
+    def __init__(self) -> None:
+        self.state = AccountState()
+        self.roles = RoleHistory()
+        self.principals = Principals(self.state, self.roles)
+
+    def may_assume(self, principal: Principal, role_arn: str, context: Context) -> Verdict:
+        """Whether a role's trust policy, and the caller's own policies where they count, allow to assume it."""
+        role = self.principals.role(role_arn)
+        if role is None:
+            return Verdict("implicitDeny")
+        return evaluate(principal, Asked(ASSUME_ROLE, role_arn, context), json.loads(role.trust))
+
+    def assume_for_service(self, role_arn: str, service: str, context: Context, session_name: str) -> AssumedRole:
+        """A session of a role for a service. That its customer may pass the role is for the service to ask first.
+
+        :param service: host name, such as ``opensearchservice.amazonaws.com``.
+        :param context: what the service tells of its customer: ``aws:SourceAccount``, ``aws:SourceArn``.
+        :raises Refused: 404: there is no such role; 403: its trust policy does not let the service in.
+        """
+        if self.principals.role(role_arn) is None:
+            raise Refused(404, f"The role with name {role_arn.rpartition('/')[2]} cannot be found.")
+        if self.may_assume(Principal(service), role_arn, context).decision != "allowed":
+            raise Refused(403, f"User: {service} is not authorized to perform: {ASSUME_ROLE} on resource: {role_arn}")
+        partition, account_id = role_arn.split(":")[1], role_arn.split(":")[4]
+        session = sts_backends[account_id][partition].assume_role(
+            region_name=partition,
+            role_session_name=session_name,
+            role_arn=role_arn,
+            policy="",
+            duration=_SERVICE_SESSION_S,
+            external_id="",
+        )
+        self.state.service_sessions.add(session.access_key_id)
+        return session
+
+
+def find_domain(region: str, name: str) -> OpenSearchDomain | None:
+    """An OpenSearch Service domain of any account; it may be changed in place."""
+    found = (account[region].domains.get(name) for account in list(opensearch_backends.values()))
+    return next((domain for domain in found if domain), None)
+
+
+def has_sagemaker_endpoint(region: str, name: str) -> bool:
+    """Whether any account has a SageMaker endpoint of that name; its case does not matter."""
+    names = (one for account in list(sagemaker_backends.values()) for one in list(account[region].endpoints))
+    return name.lower() in map(str.lower, names)

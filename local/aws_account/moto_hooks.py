@@ -1,0 +1,55 @@
+"""What is changed in moto, in one place: the process is this account's alone."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from moto import settings
+from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.responses import ActionResult, BaseResponse
+from moto.iam import access_control
+from moto.iam.responses import IamResponse
+from moto.moto_api._internal.models import moto_api_backend
+
+from local.aws_account.account import Account
+from local.aws_account.enforcement import checked_request
+from local.aws_account.simulation import simulate
+
+_READS = ("Get", "List", "Describe", "BatchGet", "Search", "Simulate", "Decode")
+_PREFIXES = {"opensearch": "es"}  # where IAM's prefix is not the service's name in moto
+
+
+def install(account: Account) -> None:
+    """Let this account's decisions count in moto, and note what is written."""
+    base: Any = BaseResponse
+    iam: Any = IamResponse
+    control: Any = access_control
+    answer = base.call_action
+    one_at_a_time = threading.RLock()  # moto looks and then writes: two equal CreateRole could both pass the look
+
+    def call_action(self: BaseResponse) -> Any:
+        service, action = self.service_name or "", self._get_action() or ""
+        writes = service != "sts" and not action.startswith(_READS)
+        if not writes:
+            return answer(self)
+        with one_at_a_time:
+            result = answer(self)
+            if int(result[0]) != 403:
+                account.state.writes[f"{_PREFIXES.get(service, service)}:{action}"] += 1
+            account.roles.note_changes()
+        return result
+
+    def simulate_principal_policy(self: IamResponse) -> ActionResult:
+        return ActionResult(simulate(account, self.params))
+
+    control.IAMRequest = checked_request(account)  # moto looks the name up with each call
+    base.call_action = call_action
+    iam.simulate_principal_policy = simulate_principal_policy
+
+
+def reset_moto() -> None:
+    """Forget everything in all accounts, and check no more calls: nobody is left who could pass."""
+    moto_api_backend.reset()
+    settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
+    ActionAuthenticatorMixin.request_count = 0

@@ -1,0 +1,119 @@
+"""Who may call: access keys, and the principal with its policies behind a key or an ARN."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from moto.sts.models import AssumedRole, sts_backends
+
+from local.aws_account.policy_evaluation import Principal
+from local.aws_account.roles import Role, RoleHistory, documents_of, every_iam, parsed
+from local.aws_account.state import AccountState
+
+ACCOUNT_ID = "123456789012"  # moto's own, for every key that it does not know
+# The account's root user, so that a test can set things up while the API calls are checked. Known to everyone.
+ROOT_ACCESS_KEY_ID = "AKIALOCALACCOUNTROOT"
+ROOT_SECRET_ACCESS_KEY = "the-root-user-of-the-local-account"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class Key:
+    """A known access key.
+
+    :param expires_s: end of its session, in seconds since the epoch; ``None`` for a user's key.
+    """
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+    principal_arn: str
+    role_arn: str | None
+    account_id: str
+    expires_s: float | None = None
+
+    @property
+    def expired(self) -> bool:
+        return self.expires_s is not None and self.expires_s <= time.time()
+
+    def has_token(self, token: str | None) -> bool:
+        """Whether a request carried this key's session token, or none as this key has none."""
+        return hmac.compare_digest(self.session_token or "", token or "")
+
+
+class Principals:
+    """Keys and principals of all accounts, as moto has them and as propagation lets them be seen."""
+
+    def __init__(self, state: AccountState, roles: RoleHistory) -> None:
+        self._state, self._roles = state, roles
+
+    def key(self, access_key_id: str) -> Key | None:
+        """A key that AWS accepts or, if its session is over, has accepted; not a user's inactive one."""
+        if access_key_id == ROOT_ACCESS_KEY_ID:
+            root = f"arn:aws:iam::{ACCOUNT_ID}:root"
+            return Key(access_key_id, ROOT_SECRET_ACCESS_KEY, None, root, None, ACCOUNT_ID)
+        for session in _sessions():
+            if session.access_key_id == access_key_id:
+                return self._session_key(session)
+        for backend in every_iam():
+            for user in list(backend.users.values()):
+                for key in user.access_keys:
+                    if key.access_key_id == access_key_id and key.status == "Active":
+                        return Key(access_key_id, key.secret_access_key, None, user.arn, None, user.account_id)
+        return None
+
+    def principal(self, key: Key) -> Principal:
+        """Whom a key belongs to, with the policies that count right now."""
+        if key.role_arn is None:
+            return self.by_arn(key.principal_arn) or Principal(key.principal_arn, key.account_id)
+        session = next(one for one in _sessions() if one.access_key_id == key.access_key_id)
+        return self._of_role(key.role_arn, key.principal_arn, session.policy)
+
+    def by_arn(self, arn: str) -> Principal | None:
+        """A user, a role, an account's root user, or the newest session of that ARN; ``None`` if there is none."""
+        account_id = arn.split(":", 5)[4] if arn.count(":") >= 5 else ""
+        if arn.endswith(":root"):
+            return Principal(arn, account_id)
+        if ":assumed-role/" in arn:
+            sessions = [one for one in _sessions() if one.arn == arn]
+            return self._of_role(sessions[-1].role_arn, arn, sessions[-1].policy) if sessions else None
+        for backend in every_iam():
+            for user in list(backend.users.values()):
+                if user.arn == arn:
+                    groups = [group for group in list(backend.groups.values()) if user in group.users]
+                    texts = (text for holder in (user, *groups) for text in documents_of(holder))
+                    return Principal(arn, account_id, policies=parsed(tuple(texts)))
+        return self._of_role(arn, arn, None) if self.role(arn) else None
+
+    def role(self, arn: str) -> Role | None:
+        """A role as it is seen right now."""
+        return self._roles.role(arn, propagation_s=self._state.propagation_s)
+
+    def _session_key(self, session: AssumedRole) -> Key:
+        return Key(
+            session.access_key_id,
+            session.secret_access_key,
+            session.session_token,
+            session.arn,
+            session.role_arn,
+            session.account_id,
+            self._state.expires_s(session),
+        )
+
+    def _of_role(self, role_arn: str, arn: str, session_policy: str | None) -> Principal:
+        role = self.role(role_arn)
+        policies = parsed(role.policies) if role else ()  # the sessions of a deleted role may do nothing more
+        boundary = role.boundary if role else None
+        limits = [parsed((boundary,)) if boundary else ()] if boundary is not None else []
+        if session_policy:
+            limits.append((json.loads(session_policy),))
+        return Principal(arn, role_arn.split(":", 5)[4], role_arn, policies, tuple(limits))
+
+
+def _sessions() -> Iterator[AssumedRole]:
+    for account in list(sts_backends.values()):
+        for backend in list(account.values()):
+            yield from list(backend.assumed_roles)
