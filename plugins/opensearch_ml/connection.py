@@ -3,6 +3,9 @@
 The extras are those of providers-opensearch (``use_ssl``, ``verify_certs``, ``url_prefix``, ``timeout``, ``headers``,
 ``http_compress``, ``opaque_id``, ``scheme``) and ``ca_certs``. Its defaults are turned round: TLS is used and verified
 unless the connection says otherwise in as many words.
+
+For a domain of Amazon OpenSearch Service there are ``domain_arn``, ``aws_conn_id`` (sign every request with the keys of
+that AWS connection, instead of a login) and ``region_name`` (where there is no ``domain_arn`` to tell it).
 """
 
 from __future__ import annotations
@@ -11,91 +14,106 @@ import ipaddress
 import logging
 import math
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from opensearchpy import OpenSearch, RequestsHttpConnection
-from opensearchpy.exceptions import TransportError
-from requests.utils import get_environ_proxies
-
+from opensearch_ml.arns import DOMAIN_FORM, PARTITIONS, DomainArn
 from opensearch_ml.errors import InvalidConnection
 from opensearch_ml.placeholders import as_text
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+    from opensearchpy import OpenSearch
+
+    from opensearch_ml.aws import AwsAccess
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0  # the first connector of a cluster may take seconds, a predict as long as its endpoint
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Source: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createupdatedomains.html
+_SUFFIXES = "|".join(re.escape(suffix) for suffix in sorted({suffix for _, suffix in PARTITIONS.values()}))
+DOMAIN_HOST = re.compile(
+    rf".+\.(?:es\.(?:{_SUFFIXES})|aos\.[a-z0-9-]+\.on\.(?:aws|amazonwebservices\.com\.cn))", re.IGNORECASE
+)
 
 
-class BodilessConnection(RequestsHttpConnection):
-    """A connection that logs no bodies, which hold credentials, and trusts what the Airflow connection says.
+class Signing(NamedTuple):
+    """Who signs, and for which region."""
 
-    ``requests`` prefers REQUESTS_CA_BUNDLE, and a netrc file, to what its session was told; a CA bundle given in the
-    Airflow connection would be ignored on every host that has the variable set.
+    aws_conn_id: str
+    region_name: str
+
+
+def domain_arn(connection: Connection) -> DomainArn | None:
+    """Return the ARN of the domain that the connection is for, if it says so.
+
+    :raises InvalidConnection: it says something else.
     """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.session.trust_env = False
-        self.session.proxies = get_environ_proxies(self.base_url)
-
-    def perform_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        """Send one request; errors carry its method and path, and redirects are not followed.
-
-        A redirect would send the body, and with it a credential, to wherever the answer says.
-        """
-        kwargs["allow_redirects"] = False
-        try:
-            return super().perform_request(method, url, *args, **kwargs)
-        except TransportError as error:
-            error.request_line = f"{method} {url}"  # type: ignore[attr-defined]
-            raise
-
-    def _raise_error(self, status_code: int, raw_data: Any, content_type: str | None = None) -> None:
-        try:
-            super()._raise_error(status_code, raw_data, content_type)
-        except AttributeError:
-            # opensearch-py takes every JSON body for an object; a gateway's may be a list, or null.
-            raise TransportError(status_code, raw_data, None) from None
-
-    def log_request_success(
-        self, method: str, full_url: str, path: str, body: Any, status_code: int, response: str, duration: float
-    ) -> None:
-        """Log the request line at DEBUG; opensearch-py says it at INFO, and body and answer at DEBUG."""
-        log.debug("%s %s -> %s in %.3f s", method, path, status_code, duration)
-
-    def log_request_fail(
-        self,
-        method: str,
-        full_url: str,
-        path: str,
-        body: Any,
-        duration: float,
-        status_code: Any = None,
-        response: Any = None,
-        exception: Any = None,
-    ) -> None:
-        """Log the request line at DEBUG; whoever handles the error tells it."""
-        log.debug("%s %s -> %s in %.3f s", method, path, status_code or type(exception).__name__, duration)
+    given = connection.extra_dejson.get("domain_arn")
+    if given is None or given == "":
+        return None
+    try:
+        return DomainArn.parse(str(given))
+    except ValueError as why:
+        raise _invalid(
+            connection, "has a domain_arn that is none", f"it {why}", f'"domain_arn": "{DOMAIN_FORM}"'
+        ) from None
 
 
-def address(connection: Connection) -> dict[str, Any]:
+def signing(connection: Connection) -> Signing | None:
+    """Return who signs the requests, or None if a login authenticates them, or nothing.
+
+    :raises InvalidConnection: the connection contradicts itself, or names no region.
+    """
+    extra, domain = connection.extra_dejson, domain_arn(connection)
+    if not (aws_conn_id := extra.get("aws_conn_id")):
+        return None
+    headers = extra.get("headers")
+    named = [name for name in headers if str(name).lower() == "authorization"] if isinstance(headers, dict) else []
+    if connection.login or connection.password or named:
+        besides = "the header Authorization" if named else "Login or Password"
+        raise _invalid(
+            connection,
+            "authenticates in two ways",
+            f"it has both aws_conn_id and {besides}",
+            f"remove aws_conn_id to log in as an internal user of the domain, or {besides} to sign the requests",
+        )
+    region_name = str(extra.get("region_name") or "")
+    if domain and region_name and region_name != domain.region:
+        evidence = f"region_name is {region_name}, domain_arn says {domain.region}"
+        raise _invalid(connection, "contradicts itself", evidence, "remove region_name")
+    if not (domain or region_name):
+        evidence = "it has aws_conn_id, and neither domain_arn nor region_name"
+        raise _invalid(connection, "names no region", evidence, f'"domain_arn": "{DOMAIN_FORM}" tells it')
+    return Signing(str(aws_conn_id), domain.region if domain else region_name)
+
+
+def is_managed_service(connection: Connection) -> bool:
+    """Tell whether the connection is for a domain of Amazon OpenSearch Service, by what it says or by its host."""
+    if domain_arn(connection) or connection.extra_dejson.get("aws_conn_id"):
+        return True
+    return bool(connection.host) and DOMAIN_HOST.fullmatch(_host(connection)[0]) is not None
+
+
+def address(connection: Connection, endpoint: str | None = None) -> dict[str, Any]:
     """Return host, port, scheme, TLS and other client arguments of a connection, without its credentials.
 
+    :param endpoint: ``host`` or ``host:port`` in place of the connection's own.
     :raises InvalidConnection: what the connection says is no address, contradicts itself, or names no file.
     """
     extra = connection.extra_dejson
-    host, port, path, scheme = _host(connection)
+    host, port, path, scheme = _host(connection, endpoint)
     use_ssl = _flag(connection, "use_ssl", default=scheme != "http")
     verify = _flag(connection, "verify_certs", default=True)
     if scheme == "https" and not use_ssl:
         # One of the two is a mistake, and guessing wrong would send the password in clear.
         raise _invalid(connection, "contradicts itself", "scheme is https, use_ssl is false", "remove one of the two")
+    if signing(connection) and not use_ssl and host not in LOOPBACK:
+        raise _invalid(connection, "would send signed requests in clear", "use_ssl is false", "remove it")
     arguments: dict[str, Any] = {
         "hosts": [{"host": host, "port": connection.port or port or (443 if use_ssl else 9200)}],
         "use_ssl": use_ssl,
@@ -120,18 +138,26 @@ def address(connection: Connection) -> dict[str, Any]:
     return arguments
 
 
-def client(connection: Connection) -> OpenSearch:
-    """Return a client that never repeats a request by itself: a repeated create would make a second object."""
-    arguments = address(connection)
-    if connection.login and connection.password:
+def client(connection: Connection, access: AwsAccess | None = None, endpoint: str | None = None) -> OpenSearch:
+    """Return a client for a connection.
+
+    :param access: signs the requests, where the connection has an ``aws_conn_id``.
+    :param endpoint: ``host`` or ``host:port`` in place of the connection's own.
+    """
+    from opensearch_ml.transport import SignatureV4, open_client
+
+    arguments = address(connection, endpoint)
+    if access and (signs := signing(connection)):
+        arguments["http_auth"] = SignatureV4(access, signs.region_name)
+    elif connection.login and connection.password:
         # As bytes, because requests would encode text as Latin-1, and OpenSearch reads UTF-8.
         arguments["http_auth"] = (connection.login.encode(), connection.password.encode())
-    return OpenSearch(connection_class=BodilessConnection, max_retries=0, retry_on_timeout=False, **arguments)
+    return open_client(**arguments)
 
 
-def _host(connection: Connection) -> tuple[str, int | None, str, str]:
+def _host(connection: Connection, endpoint: str | None = None) -> tuple[str, int | None, str, str]:
     """Return host, port, path and scheme; the host may be given as a whole URL."""
-    given = (connection.host or "").strip()
+    given = (endpoint or connection.host or "").strip()
     if "@" in given:
         raise _invalid(connection, "carries a login in its host", "host holds @", "use the fields Login and Password")
     try:
@@ -142,7 +168,8 @@ def _host(connection: Connection) -> tuple[str, int | None, str, str]:
     except ValueError as error:
         raise _invalid(connection, "has a host that is none", str(error), "set it to host or host:port") from None
     if not host:
-        raise _invalid(connection, "names no host", f"host is {given!r}", "set the host, such as search.example.com")
+        fix = "set the host, such as search.example.com; a domain's is looked up with domain_arn and aws_conn_id"
+        raise _invalid(connection, "names no host", f"host is {given!r}", fix)
     schema = connection.schema if connection.schema in ("http", "https") else ""
     scheme = str(connection.extra_dejson.get("scheme") or parts.scheme or schema).lower()
     if scheme not in ("http", "https", ""):

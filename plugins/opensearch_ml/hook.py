@@ -7,22 +7,33 @@ was done: the steps look again before they write again.
 
 from __future__ import annotations
 
-import json
+import base64
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-from airflow.sdk.log import mask_secret
-from opensearchpy import OpenSearch
-from opensearchpy.exceptions import SerializationError, TransportError
 
 from opensearch_ml import connection, literal_secrets
-from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError
+from opensearch_ml.aws import AwsAccess
+from opensearch_ml.errors import (
+    CredentialsExpired,
+    InvalidConnection,
+    NotFound,
+    OpenSearchMLError,
+    PermissionDenied,
+    RequestRefused,
+)
+from opensearch_ml.known_secrets import KnownSecrets
 from opensearch_ml.retries import persistently
-from opensearch_ml.translate import translate
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from opensearchpy import OpenSearch
+
+    from opensearch_ml.arns import DomainArn
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -30,6 +41,7 @@ log = logging.getLogger(__name__)
 TRUSTED_ENDPOINTS = "plugins.ml_commons.trusted_connector_endpoints_regex"
 READ_ATTEMPTS = 3
 MAX_HITS = 10_000  # the server refuses a larger window
+COMPATIBILITY_MODE = "7.10.2"
 MAPPING_KEYS = ("backend_roles", "users", "hosts")
 
 
@@ -47,11 +59,24 @@ class OpenSearchMLHook(BaseHook):
     def __init__(self, opensearch_conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.opensearch_conn_id = opensearch_conn_id
-        self._secrets: set[str] = set()
+        self._secrets = KnownSecrets()
 
     @cached_property
     def client(self) -> OpenSearch:
         """opensearch-py's client for the connection; errors of direct calls on it are opensearch-py's own."""
+        endpoint = None
+        if not self._connection.host and self.aws and self.domain_arn:
+            from opensearch_ml import domain
+
+            endpoint = domain.endpoint(self.aws, self.domain_arn)
+        return connection.client(self._connection, self.aws, endpoint)
+
+    def get_conn(self) -> OpenSearch:
+        """Return the client, as every Airflow hook does."""
+        return self.client
+
+    @cached_property
+    def _connection(self) -> Connection:
         try:
             found = self.get_connection(self.opensearch_conn_id)
         except AirflowNotFoundException as error:
@@ -62,28 +87,41 @@ class OpenSearchMLHook(BaseHook):
             ) from None
         headers = found.extra_dejson.get("headers") or {}
         secret_headers = [str(value) for name, value in headers.items() if literal_secrets.is_header(name)]
-        self.keep_secret([found.password or "", *secret_headers])
-        return connection.client(found)
+        # A domain that takes no login tells the header that it got.
+        login = base64.b64encode(f"{found.login}:{found.password}".encode()).decode() if found.password else None
+        self.keep_secret([found.password, login, *secret_headers])
+        return found
 
-    def get_conn(self) -> OpenSearch:
-        """Return the client, as every Airflow hook does."""
-        return self.client
-
-    def keep_secret(self, secrets: Iterable[str]) -> None:
-        """Mask secrets in Airflow's logs and in the evidence of our own errors.
-
-        Also as they stand inside JSON: a platform that refuses a key may quote it in its answer.
-        """
-        for secret in filter(None, secrets):
-            for told in {secret, *(json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))}:
-                mask_secret(told)
-                self._secrets.add(told)
+    def keep_secret(self, secrets: Iterable[str | None]) -> None:
+        """Mask secrets in Airflow's logs and in the evidence of our own errors."""
+        self._secrets.keep(secrets)
 
     def redact(self, text: str) -> str:
         """Return a text with every secret that this hook has handled replaced by ``***``."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        return self._secrets.redact(text)
+
+    # ---- AWS
+
+    @cached_property
+    def domain_arn(self) -> DomainArn | None:
+        """The domain of Amazon OpenSearch Service that the connection says it is for."""
+        return connection.domain_arn(self._connection)
+
+    @cached_property
+    def aws(self) -> AwsAccess | None:
+        """The AWS connection that signs the requests, in the domain's region; None if a login authenticates them."""
+        signs = connection.signing(self._connection)
+        return AwsAccess(*signs, secrets=self._secrets) if signs else None
+
+    @property
+    def signs(self) -> bool:
+        """Whether the requests are signed."""
+        return self.aws is not None
+
+    @property
+    def is_managed_service(self) -> bool:
+        """Whether this is a domain of Amazon OpenSearch Service, by the connection or by its host."""
+        return connection.is_managed_service(self._connection)
 
     def test_connection(self) -> tuple[bool, str]:
         """Tell whether the cluster answers and has ML Commons, for Airflow's *Test* button."""
@@ -99,10 +137,32 @@ class OpenSearchMLHook(BaseHook):
     def version(self) -> tuple[int, ...]:
         """The server's version, for instance ``(3, 6, 0)``.
 
-        That of ML Commons, which is the server's: a domain in compatibility mode calls itself 7.10.2.
+        That of ML Commons, which is the server's: a domain in compatibility mode calls itself 7.10.2. Who may not see
+        the plugins is told by the server itself, or by the domain's description.
         """
-        number = self.ml_plugin_version() or self._read(self.client.info)["version"]["number"]
-        return tuple(int(part) for part in number.split("-")[0].split("."))[:3]
+        refused: OpenSearchMLError | None = None
+        for ask in (self.ml_plugin_version, self._server_version, self._engine_version):
+            try:
+                if number := ask():
+                    numbers = [int(part) for part in number.split("-")[0].split(".")]
+                    return tuple([*numbers, 0, 0][:3])
+            except (PermissionDenied, RequestRefused) as error:
+                refused = refused or error
+        raise refused or RequestRefused(
+            "the cluster does not tell its version", evidence=f"GET {self.base_url}/", fix="check the connection's host"
+        )
+
+    def _server_version(self) -> str | None:
+        number = str(self._read(self.client.info)["version"]["number"])
+        return None if number == COMPATIBILITY_MODE and self.domain_arn else number
+
+    def _engine_version(self) -> str | None:
+        """The domain's, as ``OpenSearch_2.19`` says it."""
+        if not (self.aws and self.domain_arn):
+            return None
+        from opensearch_ml import domain
+
+        return domain.describe(self.aws, self.domain_arn).version
 
     @property
     def base_url(self) -> str:
@@ -251,9 +311,28 @@ class OpenSearchMLHook(BaseHook):
 
     def _write(self, call: Callable[..., T], **arguments: Any) -> T:
         try:
+            return self._send(call, arguments)
+        except CredentialsExpired as error:
+            if self.aws is None:
+                raise
+            # Refused before it was executed, so also a write may be sent again.
+            log.info("%s: reading connection %s again", error.cause, self.aws.aws_conn_id)
+            self.aws.renew()
+            return self._send(call, arguments)
+
+    def _send(self, call: Callable[..., T], arguments: dict[str, Any]) -> T:
+        # Imported with the client: opensearch-py would cost every parse of a DAG file half a second.
+        from opensearchpy.exceptions import SerializationError, TransportError
+
+        from opensearch_ml.translate import translate
+
+        try:
             return call(**arguments)
         except (TransportError, SerializationError) as error:
-            raise translate(error, conn_id=self.opensearch_conn_id, redact=self.redact) from None
+            aws_conn_id = self.aws.aws_conn_id if self.aws else None
+            raise translate(
+                error, conn_id=self.opensearch_conn_id, aws_conn_id=aws_conn_id, redact=self.redact
+            ) from None
 
     def _read(self, call: Callable[..., T], **arguments: Any) -> T:
         return persistently(lambda: self._write(call, **arguments), attempts=READ_ATTEMPTS)

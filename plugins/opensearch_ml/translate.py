@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import ConnectionTimeout, SerializationError, SSLError, TransportError
 
-from opensearch_ml import errors
+from opensearch_ml import errors, translate_aws
 from opensearch_ml.errors import OpenSearchMLError
 
 Fits = Callable[[int, str], bool]
@@ -40,7 +40,7 @@ def _both(one: Fits, other: Fits) -> Fits:
     return lambda status, text: one(status, text) and other(status, text)
 
 
-_REMOTE = _says("Error from remote service", "Remote service returned error status")
+_REMOTE = _says(*translate_aws.REMOTE)
 
 # The first that fits counts: what the model's platform said goes before what the cluster says by itself.
 RULES = (
@@ -205,21 +205,10 @@ RULES = (
         "install opensearch-ml (for rolesmapping: opensearch-security) on the cluster's nodes",
     ),
     Rule(
-        lambda status, text: (
-            status == 401
-            or (
-                status == 403 and any(word in text for word in ("security token included", "request signature we calc"))
-            )
-        ),
+        _is(401),
         errors.AuthenticationFailed,
         "the cluster does not accept the connection's credentials",
-        "correct login and password, or the AWS credentials, of the Airflow connection",
-    ),
-    Rule(
-        _says("is not authorized to perform"),
-        errors.PermissionDenied,
-        "the AWS identity lacks a permission",
-        "allow the action that the message names (es:ESHttp* on the domain, iam:PassRole on the connector's role)",
+        "correct login and password of the Airflow connection",
     ),
     Rule(
         _both(_is(403), _says("cluster:admin/settings/update")),
@@ -281,11 +270,16 @@ RULES = (
 
 
 def translate(
-    error: TransportError | SerializationError, *, conn_id: str, redact: Callable[[str], str] = str
+    error: TransportError | SerializationError,
+    *,
+    conn_id: str,
+    aws_conn_id: str | None = None,
+    redact: Callable[[str], str] = str,
 ) -> OpenSearchMLError:
     """Return our exception for one of opensearch-py's.
 
     :param conn_id: the Airflow connection, named in the fix.
+    :param aws_conn_id: the AWS connection whose keys signed the request, if it was signed.
     :param redact: masks secrets in the server's words, before they are shortened: half a secret is no longer found.
     """
     request = getattr(error, "request_line", "request")
@@ -299,6 +293,8 @@ def translate(
         return _no_connection(error, request, conn_id, redact)
     status, words = int(error.status_code), server_words(error.info or error.error)
     evidence = f"{request} -> {status} {_shortened(redact(words))}".rstrip()
+    if meaning := translate_aws.meaning(status, words, conn_id=conn_id, aws_conn_id=aws_conn_id):
+        return meaning.error(meaning.cause, evidence=evidence, fix=meaning.fix)
     for rule in RULES:
         if rule.fits(status, words):
             fix = f"{rule.fix} ({conn_id})" if rule.error is errors.AuthenticationFailed else rule.fix
@@ -326,7 +322,7 @@ def server_words(info: Any) -> str:
         deeper = error.get("caused_by")
         reason = deeper.get("reason") if isinstance(deeper, dict) else None
         return f"{words} (caused by {reason})" if reason and str(reason) not in words else words
-    return str(info.get("message") or json.dumps(info))
+    return str(info.get("message") or info.get("Message") or json.dumps(info))
 
 
 def _no_connection(error: NoConnection, request: str, conn_id: str, redact: Callable[[str], str]) -> OpenSearchMLError:

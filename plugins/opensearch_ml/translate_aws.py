@@ -10,6 +10,10 @@ from opensearch_ml import errors
 from opensearch_ml.errors import OpenSearchMLError
 
 ANONYMOUS = "anonymous"
+REMOTE = (
+    "Error from remote service",
+    "Remote service returned error status",
+)  # what follows, the model's platform said
 
 _REFUSED = re.compile(
     r"User: (?P<principal>\S+) is not authorized to perform: (?P<action>[A-Za-z0-9-]+:[A-Za-z0-9*]+)"
@@ -90,7 +94,7 @@ _SIGNATURES = (
         ),
     ),
     _Signature(
-        ("Credential should be scoped to a valid region",),
+        ("Credential should be scoped to a valid",),
         Meaning(
             errors.AuthenticationFailed,
             "the request is signed for another region than the domain's",
@@ -98,7 +102,7 @@ _SIGNATURES = (
         ),
     ),
     _Signature(
-        ("Credential should be scoped to correct service", "Credential should be scoped to the correct service"),
+        ("scoped to correct service", "scoped to the correct service"),
         Meaning(
             errors.AuthenticationFailed,
             "the host is one of another AWS service",
@@ -132,6 +136,35 @@ _SIGNATURES = (
 )
 
 
+def meaning(status: int, words: str, *, conn_id: str, aws_conn_id: str | None) -> Meaning | None:
+    """Return what an answer means, where it is AWS that speaks, as the domain or as the model's platform.
+
+    :param status: HTTP status.
+    :param words: what the answer says.
+    :param conn_id: the connection to the cluster.
+    :param aws_conn_id: the AWS connection whose keys signed the request, if it was signed.
+    """
+    if any(word in words for word in REMOTE):
+        return _of_the_model(words)
+    if status in (400, 401, 403) and (found := refused_signature(words, conn_id=conn_id, aws_conn_id=aws_conn_id)):
+        return found
+    if refused := refused_action(words):
+        return _of_the_domain(refused)
+    if status == 401 and "Your request: '" in words and "not allowed" in words:
+        return Meaning(
+            errors.RequestRefused,
+            "Amazon OpenSearch Service does not offer this request, or a setting in it",
+            "leave out what its words name: the service itself decides it",
+        )
+    if status == 400 and "Missing credential" in words:
+        return Meaning(
+            errors.RequestRefused,
+            "the cluster takes no roleArn: it is no domain of Amazon OpenSearch Service",
+            "give access_key, secret_key and, for temporary keys, session_token as references in connector.credential",
+        )
+    return None
+
+
 def refused_action(words: str) -> RefusedAction | None:
     """Return who may not do what, or None if these words tell of nothing like it.
 
@@ -157,3 +190,35 @@ def refused_signature(words: str, *, conn_id: str, aws_conn_id: str | None) -> M
             error, cause, fix = signature.meaning
             return Meaning(error, cause.replace("{aws}", aws), fix.replace("{aws}", aws).replace("{conn}", conn_id))
     return None
+
+
+def _of_the_model(words: str) -> Meaning | None:
+    if refused := refused_action(words):
+        return Meaning(
+            errors.RemoteModelRefused,
+            f"the model's platform refuses the connector's identity: {refused}",
+            f"{refused.fix} (the permission policy of the role or user that the connector signs with)",
+        )
+    if "security token included in the request is expired" in words:
+        return Meaning(
+            errors.RemoteModelRefused,
+            "the connector's session keys have expired",
+            "provision again with new keys, or with keys that do not expire; a domain renews those of a roleArn itself",
+        )
+    return None
+
+
+def _of_the_domain(refused: RefusedAction) -> Meaning:
+    cause, fix = str(refused), refused.fix
+    if refused.action == "iam:PassRole":
+        cause = f"{refused.principal} may not pass the connector's role to Amazon OpenSearch Service"
+        fix = f"{fix} (condition iam:PassedToService: opensearchservice.amazonaws.com)"
+    elif refused.action == "sts:AssumeRole":
+        cause = f"Amazon OpenSearch Service may not assume the connector's role {refused.resource or ''}".rstrip()
+        fix = (
+            "let the role's trust policy allow sts:AssumeRole to opensearchservice.amazonaws.com, with the domain's "
+            "account as aws:SourceAccount and its ARN as aws:SourceArn"
+        )
+    elif refused.action.startswith("es:"):
+        fix = f"{fix} (its identity policy, or the domain's access policy)"
+    return Meaning(errors.PermissionDenied, cause, fix)

@@ -153,6 +153,93 @@ def test_plain_http_on_the_same_machine_does_not_warn(caplog):
     assert caplog.messages == []
 
 
+# ---- a domain of Amazon OpenSearch Service
+
+DOMAIN = "arn:aws:es:eu-central-1:111122223333:domain/search"
+
+
+def test_the_domain_tells_the_region_that_is_signed_for():
+    airflow = airflow_connection("search.example.com", domain_arn=DOMAIN, aws_conn_id="aws_search")
+    assert str(connection.domain_arn(airflow)) == DOMAIN
+    assert connection.signing(airflow) == ("aws_search", "eu-central-1")
+    same = airflow_connection("h", domain_arn=DOMAIN, aws_conn_id="a", region_name="eu-central-1")
+    assert connection.signing(same) == ("a", "eu-central-1")
+
+
+def test_without_a_domain_the_region_is_named():
+    airflow = airflow_connection("search.example.com", aws_conn_id="aws_search", region_name="cn-north-1")
+    assert connection.domain_arn(airflow) is None
+    assert connection.signing(airflow) == ("aws_search", "cn-north-1")
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_empty_aws_field_of_a_form_says_nothing(nothing):
+    airflow = airflow_connection("a.com", domain_arn=nothing, aws_conn_id=nothing, region_name=nothing)
+    assert (connection.domain_arn(airflow), connection.signing(airflow)) == (None, None)
+    assert not connection.is_managed_service(airflow)
+
+
+@pytest.mark.parametrize(
+    ("more", "cause", "fix"),
+    [
+        ({"aws_conn_id": "a"}, "names no region", '"domain_arn"'),
+        ({"aws_conn_id": "a", "domain_arn": DOMAIN, "region_name": "us-east-1"}, "contradicts", "remove region_name"),
+        ({"aws_conn_id": "a", "domain_arn": DOMAIN, "login": "admin"}, "in two ways", "remove aws_conn_id"),
+        ({"aws_conn_id": "a", "domain_arn": DOMAIN, "password": CANARY}, "in two ways", "Login or Password"),
+        (
+            {"aws_conn_id": "a", "domain_arn": DOMAIN, "headers": {"authorization": CANARY}},
+            "in two ways",
+            "the header Authorization",
+        ),
+        ({"aws_conn_id": "a", "domain_arn": DOMAIN, "use_ssl": False}, "signed requests in clear", "remove it"),
+        ({"domain_arn": "search"}, "domain_arn that is none", "domain/NAME"),
+        ({"domain_arn": "arn:aws:aoss:eu-central-1:111122223333:collection/x"}, "that is none", "domain/NAME"),
+        ({"domain_arn": 7}, "that is none", "domain/NAME"),
+    ],
+)
+def test_what_says_nothing_about_a_domain_or_two_things_is_refused(more, cause, fix):
+    airflow = airflow_connection("search.example.com", **more)
+    with pytest.raises(InvalidConnection) as raised:
+        address(airflow)
+    assert cause in raised.value.cause
+    assert fix in raised.value.fix
+    assert CANARY not in str(raised.value)
+
+
+def test_signed_requests_may_go_in_clear_to_the_same_machine():
+    assert address(airflow_connection("127.0.0.1", use_ssl=False, aws_conn_id="a", domain_arn=DOMAIN))["hosts"]
+
+
+def test_the_looked_up_endpoint_stands_for_a_host_that_is_empty():
+    airflow = airflow_connection("", domain_arn=DOMAIN, aws_conn_id="a")
+    assert address(airflow, "vpc-x.example.com")["hosts"] == [{"host": "vpc-x.example.com", "port": 443}]
+    assert address(airflow, "127.0.0.1:1234")["hosts"] == [{"host": "127.0.0.1", "port": 1234}]
+    with pytest.raises(InvalidConnection, match="looked up with domain_arn and aws_conn_id"):
+        address(airflow_connection("", domain_arn=DOMAIN))
+
+
+@pytest.mark.parametrize(
+    ("host", "extra", "expected"),
+    [
+        ("search-a-x7.eu-central-1.es.amazonaws.com", {}, True),
+        ("https://VPC-a-x7.eu-central-1.es.amazonaws.com:443/", {}, True),
+        ("search-a-x7.cn-north-1.es.amazonaws.com.cn", {}, True),
+        ("search-a-x7.aos.eu-central-1.on.aws", {}, True),
+        ("search-a-x7.aos.cn-north-1.on.amazonwebservices.com.cn", {}, True),
+        ("search.example.com", {"domain_arn": DOMAIN}, True),
+        ("search.example.com", {"aws_conn_id": "a", "region_name": "eu-central-1"}, True),
+        ("", {"domain_arn": DOMAIN}, True),
+        ("search.example.com", {}, False),
+        ("search.es.example.com", {}, False),
+        ("es.amazonaws.com.example.com", {}, False),
+        ("x.eu-central-1.aoss.amazonaws.com", {}, False),
+        ("127.0.0.1", {}, False),
+    ],
+)
+def test_the_managed_service_is_known_by_what_is_said_and_by_its_hosts(host, extra, expected):
+    assert connection.is_managed_service(airflow_connection(host, **extra)) is expected
+
+
 # ---- TLS, over real servers
 
 
