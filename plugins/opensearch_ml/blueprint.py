@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from opensearch_ml import checks, trusted_endpoints
+from opensearch_ml import checks, policies, trusted_endpoints
 from opensearch_ml.answer import Expectation
 from opensearch_ml.errors import InvalidBlueprint
 from opensearch_ml.findings import LITERAL_TAG, REFERENCE_TAG, findings_of
@@ -212,7 +212,7 @@ class IamRoleSection(_Strict):
 
     manage: bool = Field(default=True, description="False: the role is compared and told, never written")
     trusted_services: list[ServicePrincipal] = Field(
-        default=["opensearchservice.amazonaws.com"], min_length=1, description="Older domains: es.amazonaws.com"
+        default=[policies.SERVICE], min_length=1, description="Older domains: es.amazonaws.com"
     )
     statements: list[dict[str, Any]] = Field(
         default_factory=list, description="IAM statements, verbatim, for what the connector's URLs do not tell"

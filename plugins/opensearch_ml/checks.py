@@ -146,6 +146,8 @@ def _placeholders(connector: Connector) -> Iterator[Finding]:
     for path, headers in _headers(connector):
         for name, value in headers.items():
             for key in sorted(placeholders.names(value, "credential") - connector.credential.keys()):
+                if key.startswith("secretArn.") and "secretArn" in connector.credential:
+                    continue  # a value of the JSON that the secret holds
                 yield Finding(
                     f"{path}.{name}",
                     f"uses ${{credential.{key}}}, which is not there: the server would send the placeholder itself",

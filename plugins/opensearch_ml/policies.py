@@ -29,6 +29,7 @@ from opensearch_ml.policy_evaluation import (
 )
 
 VERSION = "2012-10-17"
+SERVICE = "opensearchservice.amazonaws.com"  # older domains: es.amazonaws.com
 OUR_SID = "OpenSearchML"
 ASSUME_ROLE = "sts:AssumeRole"
 SOURCE_ACCOUNT, SOURCE_ARN = "aws:SourceAccount", "aws:SourceArn"
@@ -81,11 +82,7 @@ def permission_policy(
     for permission in permissions:
         like = as_text([sorted(permission.resources), permission.condition])
         actions.setdefault(like, (permission, set()))[1].add(permission.action)
-    allowed = [
-        {"Effect": "Allow", "Action": _plain(names), "Resource": _plain(first.resources)}
-        | ({"Condition": dict(first.condition)} if first.condition else {})
-        for first, names in actions.values()
-    ]
+    allowed = [{**first.statement(), "Action": _plain(names)} for first, names in actions.values()]
     return {"Version": VERSION, "Statement": [*allowed, *map(dict, statements)]}
 
 
@@ -206,7 +203,8 @@ def _our_statement(own: Mapping[str, Any], domain_arns: Iterable[DomainArn], ser
         at, written = _place(own, key) or (operator, key)
         keys = condition.setdefault(at, {})
         keys[written] = _plain({*as_list(keys.get(written)), *values})
-    principal = own.get("Principal") if isinstance(own.get("Principal"), Mapping) else {}
+    written = own.get("Principal")
+    principal = written if isinstance(written, Mapping) else {}
     trusted = {*as_list(principal.get("Service")), *services}
     return {
         "Sid": OUR_SID,
