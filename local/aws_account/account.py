@@ -8,7 +8,7 @@ from moto.opensearch.models import OpenSearchDomain, opensearch_backends
 from moto.sagemaker.models import sagemaker_backends
 from moto.sts.models import AssumedRole, sts_backends
 
-from local.aws_account.policy_evaluation import ASSUME_ROLE, Asked, Context, Principal, Verdict, evaluate
+from local.aws_account.policy_evaluation import ASSUME_ROLE, Asked, Context, Document, Principal, Verdict, evaluate
 from local.aws_account.principals import Principals
 from local.aws_account.roles import RoleHistory
 from local.aws_account.state import AccountState
@@ -32,15 +32,18 @@ class Account:
 
     def __init__(self) -> None:
         self.state = AccountState()
-        self.roles = RoleHistory()
+        self.roles = RoleHistory(self.state)
         self.principals = Principals(self.state, self.roles)
 
-    def may_assume(self, principal: Principal, role_arn: str, context: Context) -> Verdict:
-        """Whether a role's trust policy, and the caller's own policies where they count, allow to assume it."""
-        role = self.principals.role(role_arn)
-        if role is None:
-            return Verdict("implicitDeny")
-        return evaluate(principal, Asked(ASSUME_ROLE, role_arn, context), json.loads(role.trust))
+    def decide(self, principal: Principal, asked: Asked, resource_policy: Document | None = None) -> Verdict:
+        """Whether a principal may do that.
+
+        :param resource_policy: of the resource; a role's trust policy is known here.
+        """
+        if asked.action == ASSUME_ROLE and resource_policy is None:
+            role = self.roles.role(asked.resource)
+            resource_policy = json.loads(role.trust) if role else None
+        return evaluate(principal, asked, resource_policy)
 
     def assume_for_service(self, role_arn: str, service: str, context: Context, session_name: str) -> AssumedRole:
         """A session of a role for a service. That its customer may pass the role is for the service to ask first.
@@ -49,9 +52,9 @@ class Account:
         :param context: what the service tells of its customer: ``aws:SourceAccount``, ``aws:SourceArn``.
         :raises Refused: 404: there is no such role; 403: its trust policy does not let the service in.
         """
-        if self.principals.role(role_arn) is None:
+        if self.roles.role(role_arn) is None:
             raise Refused(404, f"The role with name {role_arn.rpartition('/')[2]} cannot be found.")
-        if self.may_assume(Principal(service), role_arn, context).decision != "allowed":
+        if self.decide(Principal(service), Asked(ASSUME_ROLE, role_arn, context)).decision != "allowed":
             raise Refused(403, f"User: {service} is not authorized to perform: {ASSUME_ROLE} on resource: {role_arn}")
         partition, account_id = role_arn.split(":")[1], role_arn.split(":")[4]
         session = sts_backends[account_id][partition].assume_role(
@@ -68,11 +71,11 @@ class Account:
 
 def find_domain(region: str, name: str) -> OpenSearchDomain | None:
     """An OpenSearch Service domain of any account; it may be changed in place."""
-    found = (account[region].domains.get(name) for account in list(opensearch_backends.values()))
-    return next((domain for domain in found if domain), None)
+    backends = [account[region] for account in list(opensearch_backends.values()) if region in list(account.keys())]
+    return next((backend.domains[name] for backend in backends if name in backend.domains), None)
 
 
 def has_sagemaker_endpoint(region: str, name: str) -> bool:
     """Whether any account has a SageMaker endpoint of that name; its case does not matter."""
-    names = (one for account in list(sagemaker_backends.values()) for one in list(account[region].endpoints))
-    return name.lower() in map(str.lower, names)
+    backends = [account[region] for account in list(sagemaker_backends.values()) if region in list(account.keys())]
+    return any(name.lower() == one.lower() for backend in backends for one in list(backend.endpoints))

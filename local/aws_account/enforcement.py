@@ -16,8 +16,9 @@ from werkzeug.exceptions import HTTPException
 
 from local.aws_account.account import Account
 from local.aws_account.api_requests import ApiCall, parameters_of
-from local.aws_account.policy_evaluation import ASSUME_ROLE, Asked, evaluate
-from local.aws_account.principals import ROOT_ACCESS_KEY_ID, Key
+from local.aws_account.policy_evaluation import ASSUME_ROLE, Asked
+from local.aws_account.principals import Key
+from local.aws_account.root_user import ROOT_ACCESS_KEY_ID
 
 _FREE = {"sts:GetCallerIdentity"}  # AWS answers it whatever the policies say
 _QUERY_TO_JSON = {
@@ -67,10 +68,7 @@ def checked_request(account: Account) -> type[IAMRequest]:
             parameters = parameters_of(self._data, self._body)
             call = ApiCall(self._action, self.account_id, self._region, path, parameters, caller.arn)
             asked = Asked(call.action, call.resource(), call.context())
-            if self._action == ASSUME_ROLE:
-                verdict = account.may_assume(caller, asked.resource, asked.context)
-            else:
-                verdict = evaluate(caller, asked)
+            verdict = account.decide(caller, asked)
             if verdict.decision != "allowed":
                 said = f"User: {caller.arn} is not authorized to perform: {call.action}"
                 because = "" if self._action == ASSUME_ROLE else f" {verdict.because}"  # STS gives no reason

@@ -11,9 +11,11 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.iam import access_control
 from moto.iam.responses import IamResponse
 from moto.moto_api._internal.models import moto_api_backend
+from moto.sts.models import STSBackend
 
 from local.aws_account.account import Account
 from local.aws_account.enforcement import checked_request
+from local.aws_account.root_user import ACCOUNT_ID, ROOT_ACCESS_KEY_ID, ROOT_ARN
 from local.aws_account.simulation import simulate
 
 _READS = ("Get", "List", "Describe", "BatchGet", "Search", "Simulate", "Decode")
@@ -24,8 +26,9 @@ def install(account: Account) -> None:
     """Let this account's decisions count in moto, and note what is written."""
     base: Any = BaseResponse
     iam: Any = IamResponse
+    sts: Any = STSBackend
     control: Any = access_control
-    answer = base.call_action
+    answer, who = base.call_action, sts.get_caller_identity
     one_at_a_time = threading.RLock()  # moto looks and then writes: two equal CreateRole could both pass the look
 
     def call_action(self: BaseResponse) -> Any:
@@ -40,11 +43,18 @@ def install(account: Account) -> None:
             account.roles.note_changes()
         return result
 
+    def get_caller_identity(self: STSBackend, access_key_id: str, region: str) -> tuple[str, str, str]:
+        if access_key_id == ROOT_ACCESS_KEY_ID:
+            return ACCOUNT_ID, ROOT_ARN, ACCOUNT_ID
+        told: tuple[str, str, str] = who(self, access_key_id, region)
+        return told
+
     def simulate_principal_policy(self: IamResponse) -> ActionResult:
         return ActionResult(simulate(account, self.params))
 
     control.IAMRequest = checked_request(account)  # moto looks the name up with each call
     base.call_action = call_action
+    sts.get_caller_identity = get_caller_identity
     iam.simulate_principal_policy = simulate_principal_policy
 
 

@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from moto.sts.models import AssumedRole, sts_backends
 
 from local.aws_account.policy_evaluation import Principal
-from local.aws_account.roles import Role, RoleHistory, documents_of, every_iam, parsed
+from local.aws_account.roles import RoleHistory, documents_of, every_iam, parsed
+from local.aws_account.root_user import ACCOUNT_ID, ROOT_ACCESS_KEY_ID, ROOT_ARN, ROOT_SECRET_ACCESS_KEY
 from local.aws_account.state import AccountState
-
-ACCOUNT_ID = "123456789012"  # moto's own, for every key that it does not know
-# The account's root user, so that a test can set things up while the API calls are checked. Known to everyone.
-ROOT_ACCESS_KEY_ID = "AKIALOCALACCOUNTROOT"
-ROOT_SECRET_ACCESS_KEY = "the-root-user-of-the-local-account"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -53,8 +49,7 @@ class Principals:
     def key(self, access_key_id: str) -> Key | None:
         """A key that AWS accepts or, if its session is over, has accepted; not a user's inactive one."""
         if access_key_id == ROOT_ACCESS_KEY_ID:
-            root = f"arn:aws:iam::{ACCOUNT_ID}:root"
-            return Key(access_key_id, ROOT_SECRET_ACCESS_KEY, None, root, None, ACCOUNT_ID)
+            return Key(access_key_id, ROOT_SECRET_ACCESS_KEY, None, ROOT_ARN, None, ACCOUNT_ID)
         for session in _sessions():
             if session.access_key_id == access_key_id:
                 return self._session_key(session)
@@ -86,11 +81,7 @@ class Principals:
                     groups = [group for group in list(backend.groups.values()) if user in group.users]
                     texts = (text for holder in (user, *groups) for text in documents_of(holder))
                     return Principal(arn, account_id, policies=parsed(tuple(texts)))
-        return self._of_role(arn, arn, None) if self.role(arn) else None
-
-    def role(self, arn: str) -> Role | None:
-        """A role as it is seen right now."""
-        return self._roles.role(arn, propagation_s=self._state.propagation_s)
+        return self._of_role(arn, arn, None) if self._roles.role(arn) else None
 
     def _session_key(self, session: AssumedRole) -> Key:
         return Key(
@@ -104,7 +95,7 @@ class Principals:
         )
 
     def _of_role(self, role_arn: str, arn: str, session_policy: str | None) -> Principal:
-        role = self.role(role_arn)
+        role = self._roles.role(role_arn)
         policies = parsed(role.policies) if role else ()  # the sessions of a deleted role may do nothing more
         boundary = role.boundary if role else None
         limits = [parsed((boundary,)) if boundary else ()] if boundary is not None else []

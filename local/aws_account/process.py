@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import httpx
 
-from local.aws_account.principals import ACCOUNT_ID, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
+from local.aws_account.root_user import ACCOUNT_ID, ROOT_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY
 from local.server_process import ServerProcess, start_server
 
 REGION = "us-east-1"
@@ -151,7 +151,8 @@ class AwsAccount(ServerProcess):
     def set(self, **settings: float | None) -> None:
         """Change settings.
 
-        :param settings: ``propagation_s``: a new role or a change of a role's policies takes effect only after it;
+        :param settings: ``propagation_s``: a new role, or a change of a role's policies, made from now on is seen only
+            after it;
             ``session_lifetime_s``: sessions older than that are over whatever STS said, ``None``: as STS said.
         """
         self._request("PUT", "_account/settings", json=settings)

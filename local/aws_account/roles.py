@@ -1,7 +1,7 @@
 """Roles as the rest of AWS sees them: some time after IAM was told.
 
-IAM answers reads of its own at once, as moto does; whoever uses a role (STS, a service, the policy simulator) sees it
-as it was ``propagation_s`` ago.
+IAM answers reads of its own at once, as moto does; whoever uses a role (STS, a service, the policy simulator) sees each
+change only ``propagation_s`` after it was made.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from moto.iam.models import IAMBackend, iam_backends
 from moto.iam.models import Role as MotoRole
 
 from local.aws_account.policy_evaluation import Document
+from local.aws_account.state import AccountState
 
 _CHANGES_KEPT = 100  # per role: nobody waits for an older one
 
@@ -33,27 +34,29 @@ class Role:
 
 
 class RoleHistory:
-    """Every role of every account, by ARN, with the times at which it changed."""
+    """Every role of every account, by ARN, with the times from which its changes are seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: AccountState) -> None:
+        self._state = state
         self._changes: dict[str, list[tuple[float, Role | None]]] = {}
         self._lock = threading.Lock()
 
     def note_changes(self) -> None:
-        """Look at all roles; what differs from the last look changed now. To be called after each write to IAM."""
+        """Look at all roles; what differs from the last look has changed now. To be called after each write."""
         with self._lock:
             roles = {role.arn: _documents(backend, role) for backend, role in _all_roles()}
-            now = time.time()
+            # Once made, a change keeps its time: a test that slows the next ones down does not undo its own set-up.
+            seen_from_s = time.time() + self._state.propagation_s
             for arn in {**self._changes, **roles}:
                 changes = self._changes.setdefault(arn, [])
                 if roles.get(arn) != (changes[-1][1] if changes else None):
-                    self._changes[arn] = [*changes, (now, roles.get(arn))][-_CHANGES_KEPT:]
+                    self._changes[arn] = [*changes, (seen_from_s, roles.get(arn))][-_CHANGES_KEPT:]
 
-    def role(self, arn: str, *, propagation_s: float) -> Role | None:
-        """A role as it was that many seconds ago; ``None`` if it was not there."""
+    def role(self, arn: str) -> Role | None:
+        """A role as it is seen right now; ``None`` if it is not there, or not yet."""
         self.note_changes()
-        seen_s = time.time() - propagation_s
-        seen = [role for changed_s, role in self._changes.get(arn, []) if changed_s <= seen_s]
+        now = time.time()
+        seen = [role for seen_from_s, role in self._changes.get(arn, []) if seen_from_s <= now]
         return seen[-1] if seen else None
 
     def reset(self) -> None:

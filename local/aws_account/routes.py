@@ -10,7 +10,7 @@ from werkzeug.exceptions import HTTPException
 
 from local.aws_account.account import Account, Refused, find_domain, has_sagemaker_endpoint
 from local.aws_account.moto_hooks import reset_moto
-from local.aws_account.policy_evaluation import Asked, evaluate
+from local.aws_account.policy_evaluation import Asked
 from local.aws_account.principals import Key
 
 _EXPIRED = "The security token included in the request is expired"
@@ -47,7 +47,7 @@ def create_app(account: Account) -> Flask:
             found = principals.by_arn(asked["principal_arn"])
             principal = found or abort(404, f"there is no principal {asked['principal_arn']}")
         question = Asked(asked["action"], asked["resource"], asked.get("context") or {})
-        verdict = evaluate(principal, question, asked.get("resource_policy"))
+        verdict = account.decide(principal, question, asked.get("resource_policy"))
         return {"decision": verdict.decision, "principal_arn": principal.arn, "because": verdict.because}
 
     @app.post("/assume")

@@ -14,7 +14,7 @@ from moto.sts.models import AssumedRole
 class AccountState:
     """Settings and counters of one running account.
 
-    :param propagation_s: how many seconds a new role, or a change of a role's policies, stays without effect.
+    :param propagation_s: seconds until a new role, or a change of a role's policies, is seen; for changes from now on.
     :param session_lifetime_s: how many seconds sessions last whatever STS said; ``None``: as STS said.
     :param sessions_over_s: sessions issued up to then, in seconds since the epoch, are over.
     :param service_sessions: key ids of the sessions that services hold.
