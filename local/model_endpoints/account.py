@@ -6,14 +6,12 @@ Nothing is cached: a key can be deleted, a session can expire and a policy can c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
 import httpx
 
 from local.model_endpoints.keys import AwsKey
-
-Decision = Literal["allowed", "explicitDeny", "implicitDeny"]
 
 _TIMEOUT_S = 10.0
 
@@ -27,10 +25,12 @@ class AccountKey(AwsKey):
     """A key of a user, or of a role's session, in the account.
 
     :param principal_arn: the user, or the assumed role's session.
+    :param role_arn: the session's role, with its path; ``None`` for a user.
     :param expires_at: seconds since the epoch; ``None`` for a lasting key.
     """
 
     principal_arn: str = ""
+    role_arn: str | None = None
     account_id: str = ""
     expires_at: float | None = None
 
@@ -51,12 +51,12 @@ class Account:
         found = await self._ask("GET", f"/keys/{access_key_id}")
         if found is None:
             return None
-        known = ("access_key_id", "secret_access_key", "session_token", "principal_arn", "account_id", "expires_at")
-        return AccountKey(**{name: found[name] for name in known})
+        return AccountKey(**{field.name: found[field.name] for field in fields(AccountKey)})
 
-    async def decide(self, access_key_id: str, action: str, resource: str, context: Mapping[str, str]) -> Decision:
-        """What the account's policies say to a call.
+    async def refusal(self, access_key_id: str, action: str, resource: str, context: Mapping[str, str]) -> str | None:
+        """What AWS says to a caller that may not do something; ``None``: it may.
 
+        :param resource: an ARN, or ``*`` for an action that knows no resources.
         :param context: the condition keys that the service adds.
         :raises AccountError: the account did not answer.
         """
@@ -64,8 +64,10 @@ class Account:
         answer = await self._ask("POST", "/authorize", json=question)
         if answer is None:
             raise AccountError(f"the account at {self.url} no longer knows the key")
-        decision: Decision = answer["decision"]
-        return decision
+        if answer["decision"] == "allowed":
+            return None
+        where = "" if resource == "*" else f" on resource: {resource}"
+        return f"User: {answer['principal_arn']} is not authorized to perform: {action}{where} {answer['because']}"
 
     async def has_sagemaker_endpoint(self, region: str, name: str) -> bool:
         """:raises AccountError: the account did not answer."""

@@ -29,10 +29,6 @@ _THROTTLED = ("ThrottlingException", "Too many requests, please wait before tryi
 _REFUSED = ("UnrecognizedClientException", "The security token included in the request is invalid.")
 _DENIED = ("AccessDeniedException", "The caller is not authorized to perform this action.")
 _EXPIRED = ("ExpiredTokenException", "The security token included in the request is expired")
-_BECAUSE = {
-    "implicitDeny": "because no identity-based policy allows the {action} action",
-    "explicitDeny": "with an explicit deny in an identity-based policy",
-}
 _SIGNED_REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 
 
@@ -97,12 +93,9 @@ def authorize_by(
             return
         for needed in permissions(call, call.caller):
             key, account = call.caller.key, call.caller.account
-            decision = await account.decide(key.access_key_id, needed.action, needed.resource, needed.context)
-            if decision != "allowed":
-                where = "" if needed.resource == "*" else f" on resource: {needed.resource}"
-                because = _BECAUSE[decision].format(action=needed.action)
-                message = f"User: {key.principal_arn} is not authorized to perform: {needed.action}{where} {because}"
-                raise ApiError(refusal, message, _DENIED[0])
+            refused = await account.refusal(key.access_key_id, needed.action, needed.resource, needed.context)
+            if refused:
+                raise ApiError(refusal, refused, _DENIED[0])
 
     return authorize
 

@@ -11,13 +11,13 @@ import boto3
 import botocore.auth
 import httpx
 import pytest
-from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from local.model_endpoints.process import start_model_endpoints
+from tests.unit.local import signing
+from tests.unit.local.signing import refused, send
 
 LASTING = ("AKIAEXAMPLE", "lasting/secret")
 TEMPORARY = ("ASIAEXAMPLE", "temporary+secret", "token/with+signs==")
@@ -53,19 +53,7 @@ def client(endpoints):
 
 
 def signed(url: str, body: str, *, service: str, credentials: tuple[str, ...] = LASTING, **headers: str) -> AWSRequest:
-    request = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json", **headers})
-    SigV4Auth(Credentials(*credentials), service, "us-east-1").add_auth(request)
-    return request
-
-
-def send(request: AWSRequest, **changed: str) -> httpx.Response:
-    headers = {**dict(request.headers), **changed}
-    return httpx.post(request.url, content=request.data, headers=headers, trust_env=False)
-
-
-def refused(response: httpx.Response) -> tuple[int, str]:
-    assert "secret" not in response.text
-    return response.status_code, response.headers["x-amzn-ErrorType"].split(":")[0]
+    return signing.signed(url, body, service=service, credentials=credentials, **headers)
 
 
 # Signatures
