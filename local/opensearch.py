@@ -95,6 +95,16 @@ class OpenSearchCluster:
         return self.folder / "ca.pem"
 
     @property
+    def certificate_path(self) -> Path:
+        """Certificate for ``localhost`` and ``127.0.0.1`` that the servers show, in PEM; its key is beside it."""
+        return self.folder / "node.pem"
+
+    @property
+    def key_path(self) -> Path:
+        """Private key of the servers' certificate, for its owner's eyes only."""
+        return self.folder / "node-key.pem"
+
+    @property
     def admin_user(self) -> str:
         return ADMIN
 
@@ -239,7 +249,7 @@ class OpenSearchCluster:
         return ports
 
     def _certificates(self) -> Certificates:
-        paths = (self.ca_path, self.folder / "node.pem", self.folder / "node-key.pem")
+        paths = (self.ca_path, self.certificate_path, self.key_path)
         if not all(path.exists() for path in paths):
             issued = issue_certificates()
             for path, content in zip(reversed(paths), (issued.node_key, issued.node, issued.ca), strict=True):

@@ -7,6 +7,7 @@ servers that start at the same time cannot be promised the same one.
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,7 @@ def start_server(
     ready_path: str,
     environment: Mapping[str, str] | None = None,
     log_file: Path | None = None,
+    ca_path: Path | None = None,
     timeout_s: float = 60.0,
 ) -> Server:
     """Start ``python -m MODULE ARGUMENTS`` and return once it answers over HTTP.
@@ -98,6 +100,7 @@ def start_server(
     :param ready_path: path that answers below 500 when the server works, such as ``/_control/requests``.
     :param environment: variables that the process gets in addition to ours.
     :param log_file: where its standard error goes; a temporary file if not given.
+    :param ca_path: certificate, in PEM, that the server's own is verified with if it speaks TLS.
     :param timeout_s: budget in seconds for the whole start.
     :raises ServerStartError: it ended or stayed silent; nothing is left running.
     """
@@ -117,7 +120,7 @@ def start_server(
             unless_it_started.callback(_kill, child)
             try:
                 server = handle(_first_line(child, deadline), child.pid, psutil.Process(child.pid).create_time())
-                _wait_until_ready(child, server.url + ready_path, deadline)
+                _wait_until_ready(child, server.url + ready_path, deadline, ca_path)
             except (TimeoutError, psutil.NoSuchProcess) as error:
                 cause = f"{module} did not start: {error}"
                 raise ServerStartError(cause, evidence=_tail(log), fix=f"see what python -m {module} says") from error
@@ -145,12 +148,13 @@ def _first_line(child: subprocess.Popen[bytes], deadline: float) -> str:
     return line
 
 
-def _wait_until_ready(child: subprocess.Popen[bytes], url: str, deadline: float) -> None:
+def _wait_until_ready(child: subprocess.Popen[bytes], url: str, deadline: float, ca_path: Path | None) -> None:
+    trusted = ssl.create_default_context(cafile=ca_path)
     while time.monotonic() < deadline:
         if child.poll() is not None:
             raise TimeoutError(f"it ended with exit code {child.returncode}")
         with suppress(httpx.TransportError):
-            if httpx.get(url, trust_env=False).status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+            if httpx.get(url, trust_env=False, verify=trusted).status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                 return
         time.sleep(_POLL_S)
     raise TimeoutError(f"{url} did not answer")
