@@ -93,10 +93,10 @@ class AwsAccess:
     def client(self, service: str) -> Any:
         """Return boto3's client for a service; its errors are botocore's, see `asking`."""
         if service not in self._clients:
-            with self.asking():
-                session, hook = self._connected()
-                from botocore.config import Config
+            from botocore.config import Config
 
+            session, hook = self._connected()
+            with self._understanding_the_connection():
                 self._clients[service] = session.client(
                     service,
                     endpoint_url=hook.conn_config.get_service_endpoint_url(service),
@@ -113,8 +113,8 @@ class AwsAccess:
         """
         from botocore.exceptions import NoCredentialsError
 
+        session, _ = self._connected()
         with self.asking():
-            session, _ = self._connected()
             credentials = session.get_credentials()
             if credentials is None:
                 raise NoCredentialsError
@@ -137,8 +137,7 @@ class AwsAccess:
     @property
     def region_name(self) -> str | None:
         """The region of the clients; None if nobody names one."""
-        with self.asking():
-            return self._connected()[0].region_name
+        return self._connected()[0].region_name
 
     def renew(self) -> None:
         """Forget the session: the next use reads the connection again, and assumes its role again."""
@@ -163,18 +162,24 @@ class AwsAccess:
             hook = AwsBaseHook(aws_conn_id=self.aws_conn_id, region_name=self._region_name)
             if self.aws_conn_id != DEFAULT_CONNECTION:
                 self._require_connection(hook)
-            try:
+            with self._understanding_the_connection():
                 self._hook = hook
                 self._secrets.keep([hook.conn_config.aws_secret_access_key, hook.conn_config.aws_session_token])
                 self._session = hook.get_session(region_name=self._region_name)
-            except (AirflowException, NotImplementedError, TypeError, ValueError) as error:
-                raise InvalidConnection(
-                    f"connection {self.aws_conn_id} cannot be turned into an AWS session",
-                    evidence=self._secrets.redact(f"{type(error).__name__}: {error}"),
-                    fix=f"correct the extra of connection {self.aws_conn_id}",
-                ) from None
             self._session.events.register("before-sign", self._mask)
         return self._session, self._hook
+
+    @contextmanager
+    def _understanding_the_connection(self) -> Iterator[None]:
+        try:
+            with self.asking():
+                yield
+        except (AirflowException, NotImplementedError, TypeError, ValueError) as error:
+            raise InvalidConnection(
+                f"connection {self.aws_conn_id} cannot be turned into an AWS session",
+                evidence=self._secrets.redact(f"{type(error).__name__}: {error}"),
+                fix=f"correct the extra of connection {self.aws_conn_id}",
+            ) from None
 
     def _require_connection(self, hook: AwsBaseHook) -> None:
         try:

@@ -26,7 +26,8 @@ class Domain:
 
     :param endpoint: host, or ``host:port``; None while the domain is being created or deleted.
     :param other_endpoints: a custom endpoint, and that for IPv6.
-    :param vpc_id: the VPC that the endpoint is in; None for a public one.
+    :param vpc: only hosts in the domain's VPC reach the endpoint.
+    :param vpc_id: that VPC, where AWS names it.
     :param fine_grained: fine-grained access control (the Security plugin) is on; None if not known.
     :param engine: such as ``OpenSearch_2.19``.
     :param access_policy: the resource-based policy; None if there is none.
@@ -37,6 +38,7 @@ class Domain:
     arn: DomainArn
     endpoint: str | None = None
     other_endpoints: tuple[str, ...] = ()
+    vpc: bool = False
     vpc_id: str | None = None
     fine_grained: bool | None = None
     engine: str | None = None
@@ -45,9 +47,9 @@ class Domain:
     unread: str | None = None
 
     @property
-    def vpc(self) -> bool:
-        """Whether only hosts in the domain's VPC reach it."""
-        return self.vpc_id is not None
+    def network(self) -> str:
+        """Where the endpoint is, in words."""
+        return f"VPC {self.vpc_id}" if self.vpc_id else "a VPC" if self.vpc else "the public internet"
 
     @property
     def version(self) -> str | None:
@@ -57,11 +59,9 @@ class Domain:
     def __str__(self) -> str:
         if self.unread:
             return f"domain {self.arn.name} could not be looked at, the caller may not describe it ({self.unread})"
-        where = f"in {self.vpc_id}" if self.vpc else "public"
         security = "with" if self.fine_grained else "without"
-        return (
-            f"domain {self.arn.name} ({self.engine}, {where}, {security} fine-grained access control) is {self.status}"
-        )
+        told = f"{self.engine}, in {self.network}, {security} fine-grained access control"
+        return f"domain {self.arn.name} ({told}) is {self.status}"
 
 
 def describe(access: AwsAccess, arn: DomainArn) -> Domain:
@@ -90,6 +90,7 @@ def describe(access: AwsAccess, arn: DomainArn) -> Domain:
         arn,
         endpoint=told.get("Endpoint") or vpc_endpoints.get("vpc"),
         other_endpoints=tuple(filter(None, others)),
+        vpc="vpc" in vpc_endpoints,
         vpc_id=(told.get("VPCOptions") or {}).get("VPCId"),
         fine_grained=bool((told.get("AdvancedSecurityOptions") or {}).get("Enabled")),
         engine=told.get("EngineVersion"),
@@ -158,9 +159,9 @@ def check_reachable(found: Domain, *, timeout_s: float = REACH_TIMEOUT_S) -> Non
         return
     if found.vpc:
         raise Unreachable(
-            f"domain {found.arn.name} is in {found.vpc_id}, which cannot be reached from here",
+            f"domain {found.arn.name} is in {found.network}, which cannot be reached from here",
             evidence=f"{host}:{port} -> {problem}",
-            fix=f"run Airflow's workers and triggerer inside {found.vpc_id}, or in a network peered with it that "
+            fix=f"run Airflow's workers and triggerer inside {found.network}, or in a network peered with it that "
             f"resolves its names, and let the domain's security group take port {port} from them",
         )
     raise Unreachable(

@@ -10,6 +10,7 @@ from opensearch_ml import errors
 from opensearch_ml.errors import OpenSearchMLError
 
 ANONYMOUS = "anonymous"
+PASS_ROLE = "iam:PassRole"  # noqa: S105 an action
 REMOTE = (
     "Error from remote service",
     "Remote service returned error status",
@@ -129,8 +130,8 @@ _SIGNATURES = (
         Meaning(
             errors.AuthenticationFailed,
             "the request is not signed",
-            'the domain takes no login: remove it, and write "aws_conn_id" and "domain_arn" into the extra of '
-            "connection {conn}",
+            'write "aws_conn_id" and "domain_arn" into the extra of connection {conn}, and no Login; a Login is for a '
+            "domain with an internal user database",
         ),
     ),
 )
@@ -146,10 +147,24 @@ def meaning(status: int, words: str, *, conn_id: str, aws_conn_id: str | None) -
     """
     if any(word in words for word in REMOTE):
         return _of_the_model(words)
+    refused = refused_action(words)
+    if refused and (refused.principal, refused.action) == (ANONYMOUS, PASS_ROLE):
+        return Meaning(
+            errors.PermissionDenied,
+            "an internal user of the domain cannot pass the connector's role: only a signed request can",
+            f'write "aws_conn_id" and "domain_arn" into the extra of connection {conn_id}, and no Login',
+        )
     if status in (400, 401, 403) and (found := refused_signature(words, conn_id=conn_id, aws_conn_id=aws_conn_id)):
         return found
-    if refused := refused_action(words):
+    if refused:
         return _of_the_domain(refused)
+    if "Cross-account pass role is not allowed" in words:
+        return Meaning(
+            errors.PermissionDenied,
+            "the connector's role is in another account than the domain or the caller",
+            "use a role, and an AWS connection, of the domain's own account; that role may then assume the other "
+            "account's: connector.credential.externalAccountRoleArn",
+        )
     if status == 401 and "Your request: '" in words and "not allowed" in words:
         return Meaning(
             errors.RequestRefused,
@@ -210,9 +225,12 @@ def _of_the_model(words: str) -> Meaning | None:
 
 def _of_the_domain(refused: RefusedAction) -> Meaning:
     cause, fix = str(refused), refused.fix
-    if refused.action == "iam:PassRole":
+    if refused.action == PASS_ROLE:
         cause = f"{refused.principal} may not pass the connector's role to Amazon OpenSearch Service"
         fix = f"{fix} (condition iam:PassedToService: opensearchservice.amazonaws.com)"
+    elif refused.action == "sts:AssumeRole" and refused.principal.startswith("arn:"):
+        cause = f"the connector's role may not assume the other account's role: {refused}"
+        fix = f"{fix} (its permission policy), and let the trust policy of {refused.resource} name it as a principal"
     elif refused.action == "sts:AssumeRole":
         cause = f"Amazon OpenSearch Service may not assume the connector's role {refused.resource or ''}".rstrip()
         fix = (

@@ -71,7 +71,7 @@ REFUSALS = [
         "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter.",
         errors.AuthenticationFailed,
         "is not signed",
-        "remove it",
+        "and no Login",
     ),
     (
         f"User: {SESSION} is not authorized to perform: es:ESHttpPost on resource: {DOMAIN}/_plugins/_ml because no "
@@ -93,7 +93,25 @@ REFUSALS = [
         f"allow iam:PassRole on {ROLE} to {USER} (condition iam:PassedToService",
     ),
     (
+        f"User: anonymous is not authorized to perform: iam:PassRole on resource: {ROLE}",
+        errors.PermissionDenied,
+        "an internal user of the domain cannot pass",
+        '"aws_conn_id"',
+    ),
+    (
+        "Cross-account pass role is not allowed.",
+        errors.PermissionDenied,
+        "is in another account",
+        "externalAccountRoleArn",
+    ),
+    (
         f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: {ROLE}",
+        errors.PermissionDenied,
+        "may not assume the other account's role",
+        f"let the trust policy of {ROLE} name it",
+    ),
+    (
+        f"User: opensearchservice.amazonaws.com is not authorized to perform: sts:AssumeRole on resource: {ROLE}",
         errors.PermissionDenied,
         f"Amazon OpenSearch Service may not assume the connector's role {ROLE}",
         "aws:SourceArn",
