@@ -148,6 +148,12 @@ class Connector(_Strict):
         return {key: value for key, value in self.credential.items() if isinstance(value, CredentialReference)}
 
     @property
+    def headers_by_path(self) -> list[tuple[str, Headers]]:
+        """All headers, each set with the path at which the file has it."""
+        of_actions = [(f"connector.actions.{at}.headers", one.headers or {}) for at, one in enumerate(self.actions)]
+        return [*of_actions, ("connector.headers", self.headers or {})]
+
+    @property
     def urls(self) -> list[str]:
         """The URLs that the cluster checks against its trusted endpoints."""
         return [action.url for action in self.actions] + ([self.url] if self.url else [])

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from opensearch_ml import aws_checks, literal_secrets, placeholders, trusted_endpoints
-from opensearch_ml.aws_checks import LITERALS
 from opensearch_ml.errors import Finding
 from opensearch_ml.findings import closest, nearest
 from opensearch_ml.placeholders import as_text
@@ -95,12 +94,13 @@ def _texts(blueprint: Blueprint) -> Iterator[Finding]:
 
 def _credential(connector: Connector) -> Iterator[Finding]:
     for key, value in connector.credential.items():
-        if isinstance(value, str) and not re.fullmatch(LITERALS.get(key, "(?!)"), value):
-            problem = f"does not look like a {key}" if key in LITERALS else "is a literal value"
+        wrong = aws_checks.literal_problem(key, value) if isinstance(value, str) else None
+        if wrong:
+            problem, form = wrong
             yield Finding(
                 f"connector.credential.{key}",
                 f"{problem}, and a secret may stand in no file",
-                f"Write a reference instead: {key}: {REFERENCE_HINT}.",
+                f"Write {f'{form}, or ' if form else ''}a reference instead: {key}: {REFERENCE_HINT}.",
             )
     if not connector.credential and not connector.is_mcp:
         yield Finding(
@@ -123,7 +123,7 @@ def _literal_secrets(blueprint: Blueprint) -> Iterator[Finding]:
         for path, text in placeholders.strings(written)
         if literal_secrets.in_value(text) or (path.endswith("url") and literal_secrets.in_query(text))
     }
-    for path, headers in _headers(connector):
+    for path, headers in connector.headers_by_path:
         found |= {
             f"{path}.{name}"
             for name, value in headers.items()
@@ -143,7 +143,7 @@ def _literal_secrets(blueprint: Blueprint) -> Iterator[Finding]:
 
 
 def _placeholders(connector: Connector) -> Iterator[Finding]:
-    for path, headers in _headers(connector):
+    for path, headers in connector.headers_by_path:
         for name, value in headers.items():
             for key in sorted(placeholders.names(value, "credential") - connector.credential.keys()):
                 if key.startswith("secretArn.") and "secretArn" in connector.credential:
@@ -169,7 +169,7 @@ def _placeholders(connector: Connector) -> Iterator[Finding]:
 
 
 def _dynamic_headers(connector: Connector) -> Iterator[Finding]:
-    for path, headers in _headers(connector):
+    for path, headers in connector.headers_by_path:
         for name, value in headers.items():
             if placeholders.names(value, "parameters") and (connector.is_mcp or name.lower() in NEVER_DYNAMIC):
                 yield Finding(
@@ -315,12 +315,6 @@ def _smoke_test(blueprint: Blueprint) -> Iterator[Finding]:
             f"is missing: the action uses ${{parameters.{name}}}, and the server refuses a predict without it",
             f"Add {name} to smoke_test.parameters, or a default to connector.parameters.",
         )
-
-
-def _headers(connector: Connector) -> Iterator[tuple[str, dict[str, str]]]:
-    for index, action in enumerate(connector.actions):
-        yield f"connector.actions.{index}.headers", action.headers or {}
-    yield "connector.headers", connector.headers or {}
 
 
 def _templates(connector: Connector) -> Iterator[tuple[str, str]]:

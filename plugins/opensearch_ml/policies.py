@@ -203,8 +203,8 @@ def _our_statement(own: Mapping[str, Any], domain_arns: Iterable[DomainArn], ser
         at, written = _place(own, key) or (operator, key)
         keys = condition.setdefault(at, {})
         keys[written] = _plain({*as_list(keys.get(written)), *values})
-    written = own.get("Principal")
-    principal = written if isinstance(written, Mapping) else {}
+    named = own.get("Principal")
+    principal = named if isinstance(named, Mapping) else {}
     trusted = {*as_list(principal.get("Service")), *services}
     return {
         "Sid": OUR_SID,

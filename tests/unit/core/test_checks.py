@@ -67,7 +67,7 @@ def test_roles_regions_and_services_are_no_secrets():
             "protocol": "aws_sigv4",
             "credential": {
                 "roleArn": "arn:aws-cn:iam::111122223333:role/service-role/my+role=,.@-_1",
-                "externalAccountRoleArn": "arn:aws:iam::111122223333:role/other",
+                "externalAccountRoleArn": "arn:aws-cn:iam::444455556666:role/other",
                 "region": "eu-central-1",
                 "service_name": "bedrock",
             },
