@@ -35,9 +35,12 @@ lock: | $(BIN)/uv  ## resolve requirements*.txt into the lock files anew
 	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
 		requirements.txt requirements-dev.txt -c requirements.lock --override requirements-overrides.txt -o requirements-dev.lock
 
-.PHONY: demo up down status
+.PHONY: demo demo-domain up down status
 demo: $(INSTALLED)  ## from nothing to a blueprint that answers, through Airflow, on a real OpenSearch
 	@$(BIN)/python -m local demo $(if $(OPENSEARCH),--opensearch $(OPENSEARCH))
+
+demo-domain: $(INSTALLED)  ## the same as Amazon OpenSearch Service: IAM role, signed requests, SageMaker, no AWS account
+	@$(BIN)/python -m local demo --domain $(if $(OPENSEARCH),--opensearch $(OPENSEARCH))
 
 up: $(INSTALLED)  ## start the embedded stack (OPENSEARCH=2.19.1 for the older line)
 	@$(BIN)/python -m local up $(if $(OPENSEARCH),--opensearch $(OPENSEARCH))
@@ -45,8 +48,8 @@ up: $(INSTALLED)  ## start the embedded stack (OPENSEARCH=2.19.1 for the older l
 status: $(INSTALLED)  ## what runs, where, and with which login
 	@$(BIN)/python -m local status
 
-down:  ## stop everything that `make up` or `make demo` started
-	@test ! -e $(INSTALLED) || $(BIN)/python -m local down
+down:  ## stop everything that the targets above started
+	@test ! -e $(INSTALLED) || { $(BIN)/python -m local down && $(BIN)/python -m local down --domain; }
 
 .PHONY: test lint format bench
 test: $(INSTALLED)  ## lint, then every test, on servers that the tests start and stop themselves
@@ -67,5 +70,5 @@ bench: $(INSTALLED)  ## the provisioning chain beside no-op tasks and bare API c
 
 .PHONY: clean
 clean: down  ## stop everything and remove .venv and .local (the download cache stays)
-	@test ! -e $(INSTALLED) || $(BIN)/python -m local reset
+	@test ! -e $(INSTALLED) || { $(BIN)/python -m local reset --domain && $(BIN)/python -m local reset; }
 	@rm -rf $(VENV) .local

@@ -16,13 +16,14 @@ from opensearch_ml.operators.cluster import (
     OpenSearchUpdateMLSettingsOperator,
 )
 from opensearch_ml.operators.connector import OpenSearchCreateConnectorOperator
+from opensearch_ml.operators.iam_role import OpenSearchCreateIamRoleOperator
 from opensearch_ml.operators.model import (
     OpenSearchCreateModelGroupOperator,
     OpenSearchDeployModelOperator,
     OpenSearchPredictOperator,
     OpenSearchRegisterModelOperator,
 )
-from opensearch_ml.operators.preflight import OpenSearchCheckIamRoleOperator, OpenSearchPreflightOperator
+from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
 from opensearch_ml.sensors import OpenSearchDeployTaskSensor
 
 BLUEPRINTS = catalog().blueprint_names()
@@ -39,7 +40,13 @@ with DAG(
             *BLUEPRINTS[:1], type="string", title="Blueprint", description="A file in the blueprints folder", **CHOICE
         ),
         "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
-        "aws_conn_id": Param("aws_default", type="string", title="AWS connection (for blueprints with an IAM role)"),
+        "opensearch_admin_conn_id": Param(
+            "",
+            type="string",
+            title="OpenSearch connection of an administrator",
+            description="Writes cluster settings, trusted endpoints and role mappings; empty: the connection above",
+        ),
+        "aws_conn_id": Param("aws_default", type="string", title="AWS connection that makes the connector's IAM role"),
     },
     default_args={
         "retries": 2,
@@ -49,15 +56,22 @@ with DAG(
 ):
     BLUEPRINT = "{{ params.blueprint }}"
 
-    preflight = OpenSearchPreflightOperator(task_id="preflight", blueprint=BLUEPRINT)
-    iam_role = OpenSearchCheckIamRoleOperator(
-        task_id="iam_role", blueprint=BLUEPRINT, aws_conn_id="{{ params.aws_conn_id }}"
+    AWS = "{{ params.aws_conn_id }}"
+    ADMIN = "{{ params.opensearch_admin_conn_id }}"
+
+    preflight = OpenSearchPreflightOperator(
+        task_id="preflight", blueprint=BLUEPRINT, aws_conn_id=AWS, opensearch_admin_conn_id=ADMIN
     )
+    iam_role = OpenSearchCreateIamRoleOperator(task_id="iam_role", blueprint=BLUEPRINT, aws_conn_id=AWS)
     # These three write lists that the whole cluster shares and that carry no version: one run at a time.
-    ml_settings = OpenSearchUpdateMLSettingsOperator(task_id="ml_settings", max_active_tis_per_dag=1)
-    role_mapping = OpenSearchMapRoleOperator(task_id="role_mapping", max_active_tis_per_dag=1)
+    ml_settings = OpenSearchUpdateMLSettingsOperator(
+        task_id="ml_settings", opensearch_admin_conn_id=ADMIN, max_active_tis_per_dag=1
+    )
+    role_mapping = OpenSearchMapRoleOperator(
+        task_id="role_mapping", opensearch_admin_conn_id=ADMIN, max_active_tis_per_dag=1
+    )
     trusted_endpoints = OpenSearchAddTrustedEndpointsOperator(
-        task_id="trusted_endpoints", blueprint=BLUEPRINT, max_active_tis_per_dag=1
+        task_id="trusted_endpoints", blueprint=BLUEPRINT, opensearch_admin_conn_id=ADMIN, max_active_tis_per_dag=1
     )
     connector = OpenSearchCreateConnectorOperator(task_id="connector", blueprint=BLUEPRINT)
     model_group = OpenSearchCreateModelGroupOperator(task_id="model_group", blueprint=BLUEPRINT)

@@ -1,7 +1,7 @@
 """Take away what was made for one blueprint, in the order that breaks nothing else.
 
-Deletes only what we own: what others use, share or made by hand stays, and the log says so. Cluster settings and role
-mappings stay as they are.
+Deletes only what we own: what others use, share or made by hand stays, and the log says so. Of the connector's IAM role
+goes what carries our mark. Cluster settings and role mappings stay as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from airflow.sdk import DAG, Param, chain
 from opensearch_ml.folders import catalog
 from opensearch_ml.operators.cluster import OpenSearchRemoveTrustedEndpointsOperator
 from opensearch_ml.operators.connector import OpenSearchDeleteConnectorOperator
+from opensearch_ml.operators.iam_role import OpenSearchDeleteIamRoleOperator
 from opensearch_ml.operators.model import (
     OpenSearchDeleteModelGroupOperator,
     OpenSearchDeleteModelOperator,
@@ -24,7 +25,7 @@ CHOICE = {"enum": BLUEPRINTS} if BLUEPRINTS else {}  # an empty enum is no JSON 
 
 with DAG(
     dag_id="opensearch_ml_teardown",
-    description="Remove a blueprint's model, connector, group and trusted endpoints",
+    description="Remove a blueprint's model, connector, group, trusted endpoints and IAM role",
     doc_md=__doc__,
     schedule=None,
     tags=["opensearch-ml"],
@@ -32,6 +33,15 @@ with DAG(
         # No default: what is deleted is said in as many words.
         "blueprint": Param(type="string", title="Blueprint", **CHOICE),
         "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
+        "opensearch_admin_conn_id": Param(
+            "",
+            type="string",
+            title="OpenSearch connection of an administrator",
+            description="Removes trusted endpoints; empty: the connection above",
+        ),
+        "aws_conn_id": Param(
+            "aws_default", type="string", title="AWS connection that deletes the connector's IAM role"
+        ),
     },
     default_args={
         "retries": 2,
@@ -47,6 +57,12 @@ with DAG(
         OpenSearchDeleteConnectorOperator(task_id="delete_connector", blueprint=BLUEPRINT),
         OpenSearchDeleteModelGroupOperator(task_id="delete_model_group", blueprint=BLUEPRINT),
         OpenSearchRemoveTrustedEndpointsOperator(
-            task_id="remove_trusted_endpoints", blueprint=BLUEPRINT, max_active_tis_per_dag=1
+            task_id="remove_trusted_endpoints",
+            blueprint=BLUEPRINT,
+            opensearch_admin_conn_id="{{ params.opensearch_admin_conn_id }}",
+            max_active_tis_per_dag=1,
+        ),
+        OpenSearchDeleteIamRoleOperator(
+            task_id="delete_iam_role", blueprint=BLUEPRINT, aws_conn_id="{{ params.aws_conn_id }}"
         ),
     )

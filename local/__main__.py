@@ -6,8 +6,9 @@ import argparse
 import signal
 import sys
 
-from local.demo import run_demo
+from local.demo import run_demo, run_domain_demo
 from local.distribution import VERSIONS
+from local.domain_stack import DOMAIN_FOLDER, DomainStack
 from local.errors import LocalStackError
 from local.server_process import ServerStartError
 from local.stack import Stack
@@ -21,14 +22,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["up", "demo", "status", "down", "reset"])
     parser.add_argument("--opensearch", choices=VERSIONS, help="version of OpenSearch (default: the one used last)")
+    parser.add_argument("--domain", action="store_true", help="as Amazon OpenSearch Service, with an AWS account")
     given = parser.parse_args()
-    stack = Stack(version=given.opensearch)
+    stack = DomainStack(DOMAIN_FOLDER, version=given.opensearch) if given.domain else Stack(version=given.opensearch)
     for ending in (signal.SIGTERM, signal.SIGHUP):  # what is half started must be stopped then too
         signal.signal(ending, signal.default_int_handler)
     try:
         if given.command == "status":
             return _status(stack)
-        {"up": stack.up, "demo": lambda: run_demo(stack), "down": stack.down, "reset": stack.reset}[given.command]()
+        if given.command == "demo":
+            run_domain_demo(stack) if isinstance(stack, DomainStack) else run_demo(stack)
+        else:
+            {"up": stack.up, "down": stack.down, "reset": stack.reset}[given.command]()
         if given.command == "up":
             _status(stack)
     except (LocalStackError, ServerStartError) as error:
@@ -42,7 +47,8 @@ def main() -> int:
 
 def _status(stack: Stack) -> int:
     running = stack.running()
-    for name in ("opensearch", "model endpoints", "moto", "airflow"):
+    names = ("opensearch", *stack.handles)
+    for name in names:
         print(f"{name:<16} {running.get(name, 'down')}")
     airflow = stack.airflow
     if airflow:
@@ -50,7 +56,7 @@ def _status(stack: Stack) -> int:
         if unhealthy := airflow.unhealthy():
             print(f"{'':<16} does not work: {', '.join(unhealthy)}")
             return 1
-    return 0 if len(running) == 4 else 1
+    return 0 if len(running) == len(names) else 1
 
 
 if __name__ == "__main__":

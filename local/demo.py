@@ -12,11 +12,14 @@ from typing import Any
 
 from opensearchpy import OpenSearch
 
+from local.airflow_standalone import AirflowStandalone, DagRun
+from local.domain_stack import ROLE_ARN, DomainStack
 from local.errors import DemoError
 from local.minilm import DIMENSIONS
 from local.stack import Stack
 
 BLUEPRINT = "openai_embedding"
+DOMAIN_BLUEPRINT = "sagemaker_embedding"
 INDEX = "opensearch-ml-demo"
 PIPELINE = "opensearch-ml-demo"
 SENTENCES = (
@@ -34,29 +37,18 @@ QUESTIONS = {  # none shares a word with the sentence that it means
 }
 
 
-def run_demo(stack: Stack) -> None:
+def run_demo(stack: Stack, blueprint: str = BLUEPRINT, conf: dict[str, Any] | None = None) -> None:
     """Start the stack, provision through the scheduler, and show a search whose ranking makes sense.
 
+    :param blueprint: of an embedding model.
+    :param conf: more parameters of the run.
     :raises LocalStackError: something did not work; the message says what, and what to do.
     """
     started = time.monotonic()
     say = stack.say
     stack.up()
-    airflow = stack.airflow
-    if airflow is None:
-        raise DemoError("Airflow has ended", evidence="its process is gone", fix="make status, then make demo again")
-
-    say(f"==> DAG opensearch_ml_provision, blueprint {BLUEPRINT}, through the scheduler")
-    run = airflow.run(
-        "opensearch_ml_provision",
-        {"blueprint": BLUEPRINT},
-        told=lambda task, state, seconds: say(f"    {task:<18} {state:<8} {seconds:5.1f} s"),
-    )
-    if run.state != "success":
-        failed = next(task["task_id"] for task in run.tasks() if task["state"] == "failed")
-        raise DemoError(
-            f"task {failed} failed", evidence=run.log(failed)[-3000:], fix="mend what the log names and run again"
-        )
+    airflow = running_airflow(stack)
+    run = provision(stack, blueprint, conf or {})
     model_id = str(run.xcom("smoke_predict"))
 
     client = OpenSearch(
@@ -77,6 +69,58 @@ def run_demo(stack: Stack) -> None:
     CA         {stack.opensearch.ca_path}
     Next: run DAG opensearch_ml_provision again in the UI (nothing is written), or opensearch_ml_teardown."""
     )
+
+
+def run_domain_demo(stack: DomainStack) -> None:
+    """The same on Amazon OpenSearch Service: from an account without the role to an answer that the role signed.
+
+    :raises LocalStackError: something did not work; the message says what, and what to do.
+    """
+    conf = {"opensearch_admin_conn_id": "opensearch_master"}
+    run_demo(stack, DOMAIN_BLUEPRINT, conf)
+    endpoints = stack.model_endpoints
+    signers = {str(request.principal) for request in endpoints.requests(family="sagemaker")} if endpoints else set()
+    role = f"{ROLE_ARN.replace(':iam:', ':sts:').replace(':role', ':assumed-role')}/opensearch-sagemaker-role/"
+    if not signers or not all(signer.startswith(role) for signer in signers):
+        raise DemoError(
+            "SageMaker was called by somebody else than the role", evidence=f"{signers}", fix="make down, then again"
+        )
+    stack.say(f"==> SageMaker was called by {', '.join(sorted(signers))}")
+    stack.account.forget_writes()
+    stack.say("==> the same DAG once more")
+    provision(stack, DOMAIN_BLUEPRINT, conf)
+    if writes := stack.account.writes():
+        raise DemoError("the second run wrote to IAM", evidence=f"{writes}", fix="run again with the tasks' logs open")
+    stack.say("    nothing was written to IAM: it agrees with the blueprint already")
+
+
+def running_airflow(stack: Stack) -> AirflowStandalone:
+    """Return the stack's Airflow.
+
+    :raises DemoError: it has ended.
+    """
+    if stack.airflow is None:
+        raise DemoError("Airflow has ended", evidence="its process is gone", fix="make status, then make demo again")
+    return stack.airflow
+
+
+def provision(stack: Stack, blueprint: str, conf: dict[str, Any]) -> DagRun:
+    """Run the provisioning DAG through the scheduler and wait for its end.
+
+    :raises DemoError: a task failed; evidence is the end of its log.
+    """
+    stack.say(f"==> DAG opensearch_ml_provision, blueprint {blueprint}, through the scheduler")
+    run = running_airflow(stack).run(
+        "opensearch_ml_provision",
+        {"blueprint": blueprint, **conf},
+        told=lambda task, state, seconds: stack.say(f"    {task:<18} {state:<8} {seconds:5.1f} s"),
+    )
+    if run.state != "success":
+        failed = next(task["task_id"] for task in run.tasks() if task["state"] == "failed")
+        raise DemoError(
+            f"task {failed} failed", evidence=run.log(failed)[-3000:], fix="mend what the log names and run again"
+        )
+    return run
 
 
 def index_sentences(client: OpenSearch, model_id: str) -> None:

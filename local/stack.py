@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import psutil
 import yaml
@@ -34,11 +34,6 @@ from local.server_process import ServerProcess
 
 FOLDER = Path(__file__).resolve().parents[1] / ".local"
 AIRFLOW_MEMORY = 1_500_000_000  # bytes: measured, with eight parallel tasks
-HANDLES: dict[str, type[ServerProcess]] = {
-    "model endpoints": ModelEndpoints,
-    "moto": AwsAccount,
-    "airflow": AirflowStandalone,
-}
 S = TypeVar("S", bound=ServerProcess)
 
 
@@ -50,6 +45,13 @@ class Stack:
     :param say: gets what a person should know, one line at a time.
     :param environment: more settings and connections for Airflow.
     """
+
+    # In the order of their start.
+    handles: ClassVar[dict[str, type[ServerProcess]]] = {
+        "moto": AwsAccount,
+        "model endpoints": ModelEndpoints,
+        "airflow": AirflowStandalone,
+    }
 
     def __init__(
         self,
@@ -108,14 +110,15 @@ class Stack:
             if not self.opensearch.running:
                 self.say(f"==> OpenSearch {self.version} with ML Commons, k-NN, neural search and Security")
                 self.opensearch.start()
-            if not self.model_endpoints:
-                self.say(
-                    "==> model endpoints (OpenAI, Cohere, SageMaker, Bedrock) and moto (IAM, STS, Secrets Manager)"
-                )
-                self._keep("model endpoints", self._start_model_endpoints())
             if not self.moto:
+                self.say(
+                    "==> moto (IAM, STS, Secrets Manager), model endpoints (OpenAI, Cohere, SageMaker, Bedrock, …)"
+                )
                 self._keep("moto", start_aws_account(port=self._port("moto"), log_file=self.folder / "moto.log"))
+            if not self.model_endpoints:
+                self._keep("model endpoints", self._start_model_endpoints())
             self.opensearch.wait_until_healthy()
+            self._start_others()
             self._write_target()
             environment = self.airflow_environment()
             fingerprint = hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()
@@ -131,8 +134,8 @@ class Stack:
     def down(self) -> None:
         """Stop everything that this stack started; twice is once."""
         with self._alone():
-            for name in reversed(HANDLES):
-                if server := self._running(name, HANDLES[name]):
+            for name in reversed(self.handles):
+                if server := self._running(name, self.handles[name]):
                     server.stop()
                     self.say(f"stopped {name}")
                 self._remember(**{name: None})
@@ -149,7 +152,7 @@ class Stack:
     def running(self) -> dict[str, str]:
         """Return what runs: name to URL."""
         found = {"opensearch": self.opensearch.url} if self.opensearch.pids else {}
-        return found | {name: server.url for name, cls in HANDLES.items() if (server := self._running(name, cls))}
+        return found | {name: server.url for name, cls in self.handles.items() if (server := self._running(name, cls))}
 
     def airflow_environment(self) -> dict[str, str]:
         """Return the connections and settings that Airflow is started with."""
@@ -202,11 +205,19 @@ class Stack:
         self._remember(**{f"{name} port": port})
         return port
 
+    def _start_others(self) -> None:
+        """Start what stands between Airflow and the cluster; here nothing does."""
+
     def _write_target(self) -> None:
+        path = self.folder / "targets" / "local.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(self._target(), sort_keys=False))
+
+    def _target(self) -> dict[str, Any]:
         path = self.folder / "targets" / "local.yaml"
         kept = yaml.safe_load(path.read_text()) if path.exists() else {}
         url = self.model_endpoints.url if self.model_endpoints else ""
-        target = {
+        return {
             **kept,  # what a person has added
             "opensearch_conn_id": "opensearch_default",
             "variables": {**kept.get("variables", {}), "openai_url": url, "cohere_url": url, "dimension": DIMENSIONS},
@@ -214,8 +225,6 @@ class Stack:
             "settings": {"private_ip_enabled": True},
             "role_mapping": {"ml_full_access": {"backend_roles": ["airflow"]}},
         }
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(target, sort_keys=False))
 
     def _check_memory(self) -> None:
         available = psutil.virtual_memory().available

@@ -205,7 +205,24 @@ class OpenSearchMLHook(BaseHook):
         """Write the whole list: the setting knows no addition."""
         self.put_cluster_settings({TRUSTED_ENDPOINTS: patterns})
 
+    def node_roles(self) -> list[list[str]]:
+        """Return the roles of each node, for instance ``[["data", "ingest"]]``. Source: ``GET /_nodes``."""
+        nodes = self._read(self.client.nodes.info, params={"filter_path": "nodes.*.roles"}).get("nodes", {})
+        return [list(node["roles"]) for node in nodes.values()]
+
     # ---- security
+
+    def authinfo(self) -> dict[str, Any]:
+        """Return the caller as the cluster sees it: ``user_name``, ``backend_roles`` and ``roles``.
+
+        Source: ``GET /_plugins/_security/authinfo``.
+        """
+        found = self._read(self.client.security.authinfo)
+        return {
+            "user_name": found["user_name"],
+            "backend_roles": list(found.get("backend_roles") or ()),
+            "roles": list(found.get("roles") or ()),
+        }
 
     def role_mapping(self, role: str) -> dict[str, list[str]] | None:
         """Return who is mapped to a role, or None if nobody ever was.

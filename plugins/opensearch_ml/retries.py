@@ -6,9 +6,16 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    Retrying,
+    before_sleep_log,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
-from opensearch_ml.errors import Transient
+from opensearch_ml.errors import NotYetEffective, Transient
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -24,6 +31,22 @@ def persistently(call: Callable[[], T], *, attempts: int = 5) -> T:
         retry=retry_if_exception_type(Transient),
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.4, max=4),
+        before_sleep=before_sleep_log(log, logging.INFO),
+        reraise=True,
+    )
+    return retrying(call)
+
+
+def until_effective(call: Callable[[], T], *, timeout_s: float = 60.0) -> T:
+    """Call until it does not raise `NotYetEffective`: what IAM holds takes seconds, seldom a minute, to spread.
+
+    :param timeout_s: whole budget in seconds.
+    :raises NotYetEffective: the last one, when the budget is used up. Any other error at once.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type(NotYetEffective),
+        stop=stop_after_delay(timeout_s),
+        wait=wait_random_exponential(multiplier=0.5, min=0.5, max=8),
         before_sleep=before_sleep_log(log, logging.INFO),
         reraise=True,
     )

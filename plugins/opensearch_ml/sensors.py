@@ -67,6 +67,11 @@ class OpenSearchDeployTaskSensor(BaseSensorOperator):
         """The hook for the connection."""
         return OpenSearchMLHook(self.opensearch_conn_id)
 
+    @property
+    def acting_hook(self) -> OpenSearchMLHook:
+        """The hook whose requests this sensor is refused or not."""
+        return self.hook
+
     @fail_fast
     def execute(self, context: Context) -> str:
         started = time.monotonic()

@@ -14,6 +14,8 @@ from opensearch_ml import credentials, folders
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Final
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.retries import until_effective
+from opensearch_ml.steps.explain import explain
 
 if TYPE_CHECKING:
     from opensearch_ml.steps.changed import Changed
@@ -22,12 +24,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def fail_fast(execute: F) -> F:
-    """Let a `Final` error end the task at once: a retry would only repeat it. A `Transient` one is retried as usual."""
+    """Let a `Final` error end the task at once: a retry would only repeat it. A `Transient` one is retried as usual.
+
+    A refusal is explained first. What turns out to be IAM's delay is waited for here: every execute may be repeated.
+    """
 
     @functools.wraps(execute)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def attempt() -> Any:
+            try:
+                return execute(self, *args, **kwargs)
+            except Final as error:
+                raise explain(error, self.acting_hook) from None
+
         try:
-            return execute(self, *args, **kwargs)
+            return until_effective(attempt)
         except Final as error:
             # Said once in full; a chained traceback would bury cause, evidence and fix.
             raise AirflowFailException(str(error)) from None
@@ -53,6 +64,11 @@ class OpenSearchMLBaseOperator(BaseOperator):
         """The hook for the connection."""
         return OpenSearchMLHook(self.opensearch_conn_id)
 
+    @property
+    def acting_hook(self) -> OpenSearchMLHook:
+        """The hook whose requests this operator is refused or not."""
+        return self.hook
+
     def tell(self, outcome: Changed | str) -> None:
         """Log what was done, to what, and what comes next."""
         following = self.downstream_task_ids
@@ -74,9 +90,31 @@ class OpenSearchMLBlueprintOperator(OpenSearchMLBaseOperator):
         self.blueprint = blueprint
 
     def load(self) -> Blueprint:
-        """Read and check the blueprint, its variables filled for this cluster's target."""
-        return folders.catalog().blueprint(self.blueprint, opensearch_conn_id=self.opensearch_conn_id)
+        """Read and check the blueprint, its variables filled for this cluster's domain and target."""
+        return folders.catalog().blueprint(
+            self.blueprint, opensearch_conn_id=self.opensearch_conn_id, domain_arn=self.hook.domain_arn
+        )
 
     def credential(self, blueprint: Blueprint) -> dict[str, str]:
         """Resolve the blueprint's credential; every secret in it is masked from here on."""
         return credentials.resolve(blueprint, self.hook)
+
+
+class OpenSearchMLAdminOperator(OpenSearchMLBaseOperator):
+    """Base of the operators that write what all models of a cluster share, which takes more than ``ml_full_access``.
+
+    :param opensearch_admin_conn_id: connection of who may write it; that of ``opensearch_conn_id`` if empty (templated).
+    """
+
+    template_fields: Sequence[str] = ("opensearch_admin_conn_id", *OpenSearchMLBaseOperator.template_fields)
+
+    def __init__(self, *, opensearch_admin_conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.opensearch_admin_conn_id = opensearch_admin_conn_id
+
+    @cached_property
+    def acting_hook(self) -> OpenSearchMLHook:  # type: ignore[override]
+        """The hook of who may write."""
+        if self.opensearch_admin_conn_id in (None, "", self.opensearch_conn_id):
+            return self.hook
+        return OpenSearchMLHook(str(self.opensearch_admin_conn_id))

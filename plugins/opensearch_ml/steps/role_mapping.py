@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from opensearch_ml.errors import Conflict
+from typing import Any
+
+from opensearch_ml.errors import Conflict, PermissionDenied
 from opensearch_ml.hook import MAPPING_KEYS, OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps.changed import Changed, changed
-from opensearch_ml.targets import RoleMapping
+from opensearch_ml.targets import RoleMapping, Target
 
 Mapping = dict[str, list[str]]
+ML_ROLE = "ml_full_access"
+
+
+def wanted_mappings(hook: OpenSearchMLHook, target: Target) -> dict[str, RoleMapping]:
+    """Return the mappings that a target asks for, and that of whoever signs, unless ML Commons lets him in already.
+
+    :param hook: of the connection whose caller is to use ML Commons, not of the one that maps.
+    """
+    wanted = dict(target.role_mapping)
+    if hook.signs and not _may_use_ml(hook):
+        wanted[ML_ROLE] = _with_caller(wanted.get(ML_ROLE, RoleMapping()), hook.authinfo())
+    return wanted
 
 
 def ensure_role_mapping(hook: OpenSearchMLHook, role: str, wanted: RoleMapping) -> Changed:
@@ -43,6 +57,21 @@ def ensure_role_mapping(hook: OpenSearchMLHook, role: str, wanted: RoleMapping) 
 
     persistently(attempt)
     return changed(f"mapping of role {role}", (f"added {entry}" for entry in added))
+
+
+def _may_use_ml(hook: OpenSearchMLHook) -> bool:
+    try:
+        hook.search_connectors({"match_none": {}})
+    except PermissionDenied:
+        return False
+    return True
+
+
+def _with_caller(mapping: RoleMapping, caller: dict[str, Any]) -> RoleMapping:
+    # The cluster sees a session as its role, by backend role, and an IAM user as a user of that name.
+    if caller["backend_roles"]:
+        return mapping.model_copy(update={"backend_roles": [*mapping.backend_roles, *caller["backend_roles"]]})
+    return mapping.model_copy(update={"users": [*mapping.users, caller["user_name"]]})
 
 
 def _missing(wanted: RoleMapping, have: Mapping) -> Mapping:

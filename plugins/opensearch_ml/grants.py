@@ -1,0 +1,41 @@
+"""The smallest change that lets a principal do what was refused: a statement, and the call that adds it, to copy."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opensearch_ml.arns import Principal
+from opensearch_ml.policies import VERSION
+
+PASSED_TO = "iam:PassedToService"
+POLICY_NAME = "opensearch-ml"
+
+
+def statement(actions: str | list[str], resource: str, condition: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the statement that allows one or several actions on one resource."""
+    bound = {"Condition": dict(condition)} if condition else {}
+    action = actions[0] if isinstance(actions, list) and len(actions) == 1 else actions
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **bound}
+
+
+def pass_role(role_arn: str, service: str) -> dict[str, Any]:
+    """Return the statement that lets a caller pass a role to one service."""
+    return statement("iam:PassRole", role_arn, {"StringEquals": {PASSED_TO: service}})
+
+
+def how_to_allow(principal: Principal, statements: Iterable[Mapping[str, Any]]) -> str:
+    """Return how to give a user or role these statements: in words, and as a command of the AWS command line.
+
+    The command writes an inline policy of its own, so that nothing that is there is replaced.
+    """
+    document = json.dumps({"Version": VERSION, "Statement": [dict(one) for one in statements]})
+    if principal.kind not in ("user", "role"):
+        return f"allow it to {principal.arn}: {document}"
+    options = f"--{principal.kind}-name {principal.name} --policy-name {POLICY_NAME}"
+    return (
+        f"add this policy to {principal.arn}: aws iam put-{principal.kind}-policy {options} "
+        f"--policy-document {shlex.quote(document)}"
+    )

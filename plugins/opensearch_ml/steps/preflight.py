@@ -1,0 +1,196 @@
+"""Preflight: everything that can be known to go wrong, in one report, before the first write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from opensearch_ml import credentials, versions
+from opensearch_ml.blueprint import Blueprint, Connector, ModelGroup
+from opensearch_ml.errors import (
+    Finding,
+    InvalidBlueprint,
+    OpenSearchMLError,
+    PermissionDenied,
+    PreflightFailed,
+    RequestRefused,
+    Transient,
+)
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.steps import preflight_aws
+from opensearch_ml.steps.explain import ADMINISTRATOR, explain, how_to_map
+from opensearch_ml.steps.role_mapping import wanted_mappings
+from opensearch_ml.targets import Target
+
+T = TypeVar("T")
+
+PREFIX = "plugins.ml_commons."
+ELIGIBLE_ROLES = f"{PREFIX}task_dispatcher.eligible_node_role.remote_model"
+ACCESS_CONTROL = f"{PREFIX}connector_access_control_enabled"
+
+
+@dataclass
+class Report:
+    """What was asked, and how it stands.
+
+    :param problems: what would go wrong.
+    :param seen: what is well, and what could not be checked, one sentence each.
+    """
+
+    problems: list[OpenSearchMLError] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    def ask(self, question: Callable[[], T]) -> T | None:
+        """Return the answer; None where asking failed, which then is one of the problems."""
+        try:
+            return question()
+        except OpenSearchMLError as error:
+            self.problems.append(error)
+            return None
+
+    def conclude(self, name: str) -> None:
+        """Raise what was found.
+
+        :param name: the blueprint's.
+        :raises Transient: nothing but what may pass, so that the task is tried again.
+        :raises OpenSearchMLError: the one problem, or `PreflightFailed` with all of them.
+        """
+        if not self.problems:
+            return
+        lasting = [problem for problem in self.problems if not isinstance(problem, Transient)]
+        if len(self.problems) == 1 or not lasting:
+            raise self.problems[0]
+        raise PreflightFailed(name, [*lasting, *(one for one in self.problems if one not in lasting)])
+
+
+def preflight(
+    hook: OpenSearchMLHook,
+    admin_hook: OpenSearchMLHook,
+    load: Callable[[], Blueprint],
+    target: Target,
+    *,
+    aws_conn_id: str,
+) -> Report:
+    """Ask whatever can be asked of the blueprint, its credential, AWS and the cluster; nothing is written.
+
+    :param admin_hook: of the connection that writes settings and role mappings; may be the same.
+    :param load: reads and checks the blueprint.
+    :param aws_conn_id: of the AWS connection that makes the connector's role.
+    """
+    report = Report()
+    blueprint = report.ask(load)
+    if blueprint and report.ask(lambda: credentials.resolve(blueprint, hook)) is not None:
+        count = len(blueprint.connector.references)
+        report.seen.append(f"blueprint {blueprint.name} is valid, {count} references resolve")
+    if preflight_aws.check(report, hook, aws_conn_id, blueprint):
+        _cluster(report, hook, admin_hook, blueprint, target)
+    return report
+
+
+def _cluster(
+    report: Report, hook: OpenSearchMLHook, admin_hook: OpenSearchMLHook, blueprint: Blueprint | None, target: Target
+) -> None:
+    # By the administrator: who calls may still have to be mapped, and until then sees nothing.
+    before = len(report.problems)
+    plugin = report.ask(lambda: _explained(admin_hook, admin_hook.ml_plugin_version))
+    if len(report.problems) > before:
+        return  # whatever else is asked would be refused alike
+    if plugin is None:
+        report.problems.append(
+            RequestRefused(
+                f"the cluster of {hook.opensearch_conn_id} has no ML Commons",
+                evidence="GET /_cat/plugins names no opensearch-ml",
+                fix="install the opensearch-ml plugin on the cluster's nodes, or use another connection",
+            )
+        )
+        return
+    report.seen.append(f"{hook.base_url} runs ML Commons {plugin}")
+    settings = report.ask(admin_hook.cluster_settings) or {}
+    if blueprint:
+        findings = [
+            *versions.findings(blueprint, admin_hook.version),
+            *_access_control(blueprint, hook, settings, target),
+        ]
+        if findings:
+            report.problems.append(InvalidBlueprint(blueprint.name, findings))
+    if problem := _no_eligible_node(admin_hook, settings):
+        report.problems.append(problem)
+    _role_mapping(report, hook, admin_hook, target)
+
+
+def _explained(hook: OpenSearchMLHook, question: Callable[[], T]) -> T:
+    try:
+        return question()
+    except OpenSearchMLError as error:
+        raise explain(error, hook) from None
+
+
+def _no_eligible_node(hook: OpenSearchMLHook, settings: dict[str, object]) -> RequestRefused | None:
+    """Without a node of such a role, a model registers and never deploys."""
+    given = settings.get(ELIGIBLE_ROLES) or ["data", "ml"]
+    eligible = given.split(",") if isinstance(given, str) else list(given)  # type: ignore[call-overload]
+    roles = hook.node_roles()
+    if any(role.strip() in have for have in roles for role in eligible):
+        return None
+    return RequestRefused(
+        "the cluster has no node that may run a remote model",
+        evidence=f"{ELIGIBLE_ROLES} is {eligible}; the nodes have {sorted({role for have in roles for role in have})}",
+        fix="add a node with one of these roles, or set task_dispatcher.eligible_node_role.remote_model to a role that "
+        "the nodes have",
+    )
+
+
+def _access_control(
+    blueprint: Blueprint, hook: OpenSearchMLHook, settings: dict[str, object], target: Target
+) -> Iterator[Finding]:
+    """Access fields, by what the cluster takes from this caller."""
+    group = blueprint.model.group
+    scopes: list[tuple[str, Connector | ModelGroup]] = [("connector", blueprint.connector)]
+    scopes += [("model.group", group)] if group else []
+    for path, scope in scopes:
+        if scope.access_mode is None and scope.backend_roles is None and scope.add_all_backend_roles is None:
+            continue
+        switched_on = str(settings.get(ACCESS_CONTROL)).lower() == "true"
+        if path == "connector" and not switched_on and not target.settings.connector_access_control_enabled:
+            yield Finding(
+                f"{path}.access_mode",
+                "access control is off on the cluster, which then takes neither access_mode nor backend roles",
+                "Set settings.connector_access_control_enabled: true in the target, or remove them.",
+            )
+            continue
+        caller = hook.authinfo()
+        lacking = sorted(set(scope.backend_roles or ()) - set(caller["backend_roles"]))
+        if lacking and "all_access" not in caller["roles"]:
+            yield Finding(
+                f"{path}.backend_roles",
+                f"{caller['user_name']} lacks {', '.join(lacking)}, and the cluster shares only with roles one has",
+                "Name backend roles of the connection's user.",
+            )
+        if scope.add_all_backend_roles and ("all_access" in caller["roles"] or not caller["backend_roles"]):
+            who = "is an administrator" if "all_access" in caller["roles"] else "has no backend roles"
+            yield Finding(
+                f"{path}.add_all_backend_roles",
+                f"{caller['user_name']} {who}, from whom the cluster does not take it",
+                "Name backend_roles instead.",
+            )
+
+
+def _role_mapping(report: Report, hook: OpenSearchMLHook, admin_hook: OpenSearchMLHook, target: Target) -> None:
+    """Whether who is to be mapped can be mapped."""
+    wanted = report.ask(lambda: wanted_mappings(hook, target))
+    if not wanted:
+        return
+    try:
+        for role in wanted:
+            admin_hook.role_mapping(role)
+    except PermissionDenied as refusal:
+        report.problems.append(
+            PermissionDenied(
+                f"{admin_hook.opensearch_conn_id} may not map anybody to {', '.join(wanted)}",
+                evidence=refusal.evidence,
+                fix=f"{how_to_map(hook.authinfo())}. Only {ADMINISTRATOR} may do this",
+            )
+        )
+    else:
+        report.seen.append(f"{admin_hook.opensearch_conn_id} may map who is missing to {', '.join(wanted)}")
