@@ -63,7 +63,7 @@ def role_for(blueprint: Blueprint, domain: DomainArn) -> IamRole | None:
         services=tuple(section.trusted_services if section else [policies.SERVICE]),
         domain=domain,
         permissions=policies.permission_policy(needed, section.statements if section else ()),
-        policy_name=policy_name(blueprint.name),
+        policy_name=policy_name(blueprint.name, domain),
         manage=section is not None and section.manage,
         boundary=section.permissions_boundary if section else None,
         description=(section.description if section else None)
@@ -93,10 +93,24 @@ def findings(blueprint: Blueprint, domain: DomainArn) -> list[Finding]:
     return []
 
 
-def policy_name(blueprint_name: str) -> str:
-    """Return the name of a blueprint's inline policy; one that IAM finds too long ends in a hash."""
-    name = POLICY_PREFIX + blueprint_name
-    if len(name) <= POLICY_NAME_LENGTH:
-        return name
+def policy_name(blueprint_name: str, domain: DomainArn) -> str:
+    """Return the name of a blueprint's inline policy for one domain; one that IAM finds too long has a hash in it.
+
+    For one domain, because two that share a role may run the same blueprint: in two regions it calls two endpoints, and
+    what one of them takes down the other still needs.
+    """
+    name, suffix = POLICY_PREFIX + blueprint_name, _suffix(domain)
+    room = POLICY_NAME_LENGTH - len(suffix)
+    if len(name) <= room:
+        return name + suffix
     digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return f"{name[: POLICY_NAME_LENGTH - len(digest) - 1]}-{digest}"
+    return f"{name[: room - len(digest) - 1]}-{digest}{suffix}"
+
+
+def is_policy_for(name: str, domain: DomainArn) -> bool:
+    """Tell whether an inline policy is one of ours, of whatever blueprint, for this domain."""
+    return name.startswith(POLICY_PREFIX) and name.endswith(_suffix(domain))
+
+
+def _suffix(domain: DomainArn) -> str:
+    return f"@{domain.region}.{domain.name}"

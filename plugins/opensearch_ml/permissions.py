@@ -163,7 +163,8 @@ def _needs(blueprint: Blueprint, account_id: str, partition: str) -> _Needs:
 def _call(connector: Connector, action: Action, where: str, account_id: str, partition: str) -> _Call:
     known = {**connector.credential, **connector.parameters}
     headers = {name.lower(): _filled(value, connector) for name, value in (action.headers or {}).items()}
-    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    target = headers.get("x-amz-target", "")
+    operation = target if "${" in target else target.rpartition(".")[2]
     return _Call(
         where=where,
         service=_filled(str(known.get("service_name", "")), connector),
