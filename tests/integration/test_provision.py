@@ -28,28 +28,9 @@ from opensearch_ml.steps.deployment import look_at_deployment, start_deployment,
 from opensearch_ml.steps.model import delete_model_group, delete_models, ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from tests.conftest import OPENAI_KEY, Cluster
-from tests.integration.conftest import CREDENTIAL, at_once, prepare
+from tests.integration.conftest import CREDENTIAL, at_once, prepare, provision, until_deployed
 
 Make = Callable[..., Blueprint]
-
-
-def provision(hook: OpenSearchMLHook, blueprint: Blueprint, credential: dict[str, str] = CREDENTIAL) -> str:
-    """All steps, as the DAG runs them; returns the model's id."""
-    prepare(hook, blueprint)
-    connector_id = None if blueprint.inline else ensure_connector(hook, blueprint, credential).id
-    group_id = ensure_model_group(hook, blueprint).id
-    model_id = ensure_model(
-        hook, blueprint, model_group_id=group_id, connector_id=connector_id, credential=credential
-    ).id
-    task_id = start_deployment(hook, model_id)
-    persistently(lambda: _until_deployed(hook, model_id, task_id))
-    smoke_predict(hook, blueprint, model_id)
-    return model_id
-
-
-def _until_deployed(hook: OpenSearchMLHook, model_id: str, task_id: str | None) -> None:
-    if not look_at_deployment(hook, model_id, task_id).done:
-        raise Unreachable("not yet", evidence="", fix="")
 
 
 def teardown(hook: OpenSearchMLHook, blueprint: Blueprint) -> None:
@@ -238,7 +219,7 @@ def test_a_deployment_that_fails_tells_the_servers_cause(
     cluster.request("PUT", f"/_plugins/_ml/models/{model_id}", json=gone).raise_for_status()
     task_id = start_deployment(hook, model_id)
     with pytest.raises(DeployFailed) as raised:
-        persistently(lambda: _until_deployed(hook, model_id, task_id))
+        persistently(lambda: until_deployed(hook, model_id, task_id))
     assert "Failed to find connector" in raised.value.evidence
     # The model alone tells too, for a sensor that has no task.
     with pytest.raises(DeployFailed, match="Failed to find connector"):
