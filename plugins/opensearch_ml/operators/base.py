@@ -103,7 +103,7 @@ class OpenSearchMLBlueprintOperator(OpenSearchMLBaseOperator):
 class OpenSearchMLAdminOperator(OpenSearchMLBaseOperator):
     """Base of the operators that write what all models of a cluster share, which takes more than ``ml_full_access``.
 
-    :param opensearch_admin_conn_id: connection of who may write it; that of ``opensearch_conn_id`` if empty (templated).
+    :param opensearch_admin_conn_id: connection of who may write it; ``opensearch_conn_id`` if empty (templated).
     """
 
     template_fields: Sequence[str] = ("opensearch_admin_conn_id", *OpenSearchMLBaseOperator.template_fields)
@@ -113,7 +113,7 @@ class OpenSearchMLAdminOperator(OpenSearchMLBaseOperator):
         self.opensearch_admin_conn_id = opensearch_admin_conn_id
 
     @cached_property
-    def acting_hook(self) -> OpenSearchMLHook:  # type: ignore[override]
+    def acting_hook(self) -> OpenSearchMLHook:
         """The hook of who may write."""
         if self.opensearch_admin_conn_id in (None, "", self.opensearch_conn_id):
             return self.hook

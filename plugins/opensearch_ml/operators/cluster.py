@@ -48,8 +48,8 @@ class OpenSearchUpdateMLSettingsOperator(OpenSearchMLAdminOperator):
 class OpenSearchMapRoleOperator(OpenSearchMLAdminOperator):
     """Map backend roles and users to roles of the Security plugin; who is mapped already stays.
 
-    On Amazon OpenSearch Service the role, or user, that signs for ``opensearch_conn_id`` is mapped to ``ml_full_access``
-    too, unless it may use ML Commons already.
+    On Amazon OpenSearch Service the role, or user, that signs for ``opensearch_conn_id`` is mapped to
+    ``ml_full_access`` too, unless it may use ML Commons already.
 
     :param opensearch_admin_conn_id: who writes, if not the user of ``opensearch_conn_id``: on a domain the master user
         (templated).

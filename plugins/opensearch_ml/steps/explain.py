@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opensearch_ml import grants, iam_commands, policies
 from opensearch_ml.arns import Arn, Principal, principal_of
@@ -92,7 +92,7 @@ def _not_mapped(error: OpenSearchMLError, hook: OpenSearchMLHook, permission: st
     )
 
 
-def how_to_map(info: dict[str, list[str]]) -> str:
+def how_to_map(info: dict[str, Any]) -> str:
     """Return who has to send what, so that a caller gets `ML_ROLE`.
 
     :param info: the caller as the cluster sees it, see ``OpenSearchMLHook.authinfo``.
@@ -134,7 +134,7 @@ def _may_not(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSearchM
     domain = hook.domain_arn
     resource = f"{domain}/*" if domain else refused.resource or "*"
     if refused.explicit_deny:
-        return _denied(error, refused, principal)
+        return _denied(error, refused, principal, hook.aws)
     if domain and principal.account_id != domain.account_id:
         return PermissionDenied(
             f"{principal.arn} is of another account than the domain, whose access policy does not let it in",
@@ -172,7 +172,7 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
     if missing := _missing_role(error, role_arn, hook.aws):
         return missing
     if refused.explicit_deny:
-        return _denied(error, refused, principal)
+        return _denied(error, refused, principal, hook.aws)
     decision = iam_questions.decision_for(hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: SERVICE})
     if decision == "allowed":
         return NotYetEffective(
@@ -182,7 +182,7 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
         )
     return PermissionDenied(
         f"{principal.arn} may not pass {role_arn} to {SERVICE}",
-        evidence=error.evidence,
+        evidence=_and_why(error, hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: SERVICE}),
         fix=grants.how_to_allow(principal, [grants.pass_role(role_arn, SERVICE)]),
     )
 
@@ -236,7 +236,7 @@ def _role_may_not(error: OpenSearchMLError, refused: RefusedAction, access: AwsA
     """What the model's platform says to the role, or to the user whose keys the connector has."""
     principal, resource = principal_of(refused.principal), refused.resource or "*"
     if refused.explicit_deny:
-        return _denied(error, refused, principal)
+        return _denied(error, refused, principal, access)
     if principal.kind == "role":
         documents = iam_questions.policies_of_role(access, principal.name)
         if decide(documents.values(), refused.action, resource) == "allowed":
@@ -260,10 +260,25 @@ def _no_such_endpoint(error: OpenSearchMLError, name: str, account: str) -> Remo
     )
 
 
-def _denied(error: OpenSearchMLError, refused: RefusedAction, principal: Principal) -> PermissionDenied:
+def _denied(
+    error: OpenSearchMLError, refused: RefusedAction, principal: Principal, access: AwsAccess | None
+) -> PermissionDenied:
+    resource = refused.resource or "*"
     return PermissionDenied(
         f"a policy denies {refused.action} to {principal.arn} in as many words",
-        evidence=error.evidence,
-        fix=f"correct the statement with Effect Deny that holds for {principal.arn} and {refused.resource or '*'} (its "
-        "own policies, its boundary, the organization's): allowing it elsewhere does not help",
+        evidence=_and_why(error, access, principal, refused.action, resource),
+        fix=f"correct the statement with Effect Deny that holds for {principal.arn} and {resource} (its own policies, "
+        "its boundary, the organization's): allowing it elsewhere does not help",
     )
+
+
+def _and_why(
+    error: OpenSearchMLError,
+    access: AwsAccess | None,
+    principal: Principal,
+    action: str,
+    resource: str,
+    context: dict[str, str] | None = None,
+) -> str:
+    why = iam_questions.why_not(access, principal, action, resource, context) if access else ""
+    return f"{error.evidence}; {why}" if why else error.evidence

@@ -12,7 +12,7 @@ from typing import Any
 from opensearch_ml.arns import Principal, principal_of
 from opensearch_ml.aws import AwsAccess
 from opensearch_ml.errors import NotFound, PermissionDenied
-from opensearch_ml.policy_evaluation import Context, Decision, decide
+from opensearch_ml.policy_evaluation import Context, Decision, concerns, decide, statements, unmet
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +87,29 @@ def simulate(
     )
     decision = answer["EvaluationResults"][0]["EvalDecision"]
     return next(one for one in DECISIONS if one == decision)
+
+
+def why_not(access: AwsAccess, principal: Principal, action: str, resource: str, context: Context | None = None) -> str:
+    """Return what in a principal's own policies comes nearest to an action and keeps it out; empty if nothing does.
+
+    :param context: the request's condition keys.
+    """
+    read = policies_of_role if principal.kind == "role" else policies_of_user
+    try:
+        documents = read(access, principal.name)
+    except (NotFound, PermissionDenied):
+        return ""
+    found = []
+    for name, document in documents.items():
+        for statement in statements(document):
+            if not concerns(statement, action, resource):
+                continue
+            failing = unmet(statement, context or {})
+            if statement.get("Effect") == "Deny" and not failing:
+                found.append(f"policy {name} denies it")
+            elif statement.get("Effect") == "Allow" and failing:
+                found.append(f"policy {name} allows it only if {' and '.join(map(str, failing))}")
+    return "; ".join(found)
 
 
 def decision_for(

@@ -49,21 +49,36 @@ def check(report: Report, hook: OpenSearchMLHook, aws_conn_id: str, blueprint: B
             _sagemaker_endpoints(report, hook, aws_conn_id, blueprint)
     if access is None:
         return True
-    caller = report.ask(access.caller)
+    caller = report.ask(lambda: _caller(access))
     if caller is None:
         return False
     report.seen.append(f"requests are signed as {caller}")
-    found = report.ask(lambda: domains.describe(access, arn)) if arn else None
-    if arn and found is None:
-        return False
-    if found:
+    principal = principal_of(caller)
+    found = None
+    if arn and principal.account_id != arn.account_id:
+        report.seen.append(f"domain {arn.name} is of another account than the caller, who may not describe it")
+    elif arn:
+        found = report.ask(lambda: domains.describe(access, arn))
+        if found is None:
+            return False
         _domain(report, hook, found)
         before = len(report.problems)
         report.ask(lambda: domains.check_reachable(found))
         if len(report.problems) > before:
             return False
-    _caller_may(report, access, principal_of(caller), found, role_arn if isinstance(role_arn, str) else None)
+    _caller_may(report, access, principal, found, role_arn if isinstance(role_arn, str) else None)
     return True
+
+
+def _caller(access: AwsAccess) -> str:
+    frozen = access.get_frozen_credentials()
+    if frozen.access_key.startswith("ASIA") and not frozen.token:
+        raise InvalidConnection(
+            f"connection {access.aws_conn_id} holds half a session: its key is a temporary one, and has no token",
+            evidence="the access key begins with ASIA; extra.aws_session_token is empty",
+            fix=f"write aws_session_token into the extra of connection {access.aws_conn_id}, or use a role_arn",
+        )
+    return access.caller()
 
 
 def _access(hook: OpenSearchMLHook, aws_conn_id: str, region_name: str) -> AwsAccess:
@@ -164,20 +179,28 @@ def _ask_all(
         elif decision is None:
             report.seen.append(f"whether {who_what} could not be checked: the caller may neither simulate nor read it")
         else:
-            report.problems.append(_refused(principal, actions, resource, json.loads(conditions), decision))
+            report.problems.append(_refused(access, principal, actions, resource, json.loads(conditions), decision))
 
 
 def _refused(
-    principal: Principal, actions: list[str], resource: str, context: dict[str, str], decision: Decision
+    access: AwsAccess,
+    principal: Principal,
+    actions: list[str],
+    resource: str,
+    context: dict[str, str],
+    decision: Decision,
 ) -> PermissionDenied:
     told = ", ".join(actions)
+    why = iam_questions.why_not(access, principal, actions[0], resource, context)
     if decision == "explicitDeny":
         fix = f"correct the statement with Effect Deny for {told}: allowing it elsewhere does not help"
     else:
         condition = {"StringEquals": context} if context else None
         fix = grants.how_to_allow(principal, [grants.statement(actions, resource, condition)])
     return PermissionDenied(
-        f"{principal.arn} may not {told} on {resource}", evidence=f"its policies -> {decision}", fix=fix
+        f"{principal.arn} may not {told} on {resource}",
+        evidence=f"its policies -> {decision}" + (f" ({why})" if why else ""),
+        fix=fix,
     )
 
 
