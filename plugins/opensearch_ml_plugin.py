@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from opensearch_ml.links import OpenSearchConnectorLink, OpenSearchModelLink
+from opensearch_ml.links import OpenSearchConnectorLink, OpenSearchIamRoleLink, OpenSearchModelLink
 
 
 class OpenSearchMLPlugin(AirflowPlugin):
     """Registers the operators' extra links."""
 
     name = "opensearch_ml"
-    operator_extra_links = [OpenSearchConnectorLink(), OpenSearchModelLink()]  # noqa: RUF012 (Airflow's convention)
+    operator_extra_links = [  # noqa: RUF012 (Airflow's convention)
+        OpenSearchConnectorLink(),
+        OpenSearchModelLink(),
+        OpenSearchIamRoleLink(),
+    ]

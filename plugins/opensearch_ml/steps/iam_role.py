@@ -1,89 +1,268 @@
-"""The IAM role that Amazon OpenSearch Service assumes to call a model."""
+"""The IAM role that Amazon OpenSearch Service assumes to call a model: made, extended, taken away.
+
+Only what is missing is added, and only what carries our marks is replaced or removed: the role's tag, the trust
+statement with our ``Sid``, and one inline policy for each blueprint. Others' statements, conditions and policies stay.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import time
 from collections.abc import Callable
-from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
-from botocore.exceptions import ConnectionError as NoConnection
-
+from opensearch_ml import policies
+from opensearch_ml.arns import DOMAIN_FORM
+from opensearch_ml.aws import AwsAccess
+from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import (
-    AuthenticationFailed,
+    Conflict,
+    Final,
+    InUse,
     InvalidConnection,
-    NotFound,
     OpenSearchMLError,
     PermissionDenied,
     RequestRefused,
-    ServerBusy,
-    Unreachable,
 )
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.iam_role import IamRole, is_policy_for, role_for
+from opensearch_ml.policy_evaluation import Document, statements
+from opensearch_ml.retries import persistently
+from opensearch_ml.steps.changed import Action, Changed
+from opensearch_ml.steps.iam_role_check import (
+    allowed_by,
+    compare,
+    readable_policies,
+    require_mendable,
+    trust_problems,
+    wait_until_effective,
+)
+from opensearch_ml.steps.role_in_iam import Found, Policies, RoleInIam
 
-DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-THROTTLED = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException")
-# They may answer the next time: also a role's credentials come over the network.
-NO_ANSWER = (NoConnection, HTTPClientError, CredentialRetrievalError)
+log = logging.getLogger(__name__)
+
+WAIT_S = 60.0  # IAM spreads a change in seconds, as a rule
+SECOND_LOOK_S = 0.5  # longer than another writer needs from reading the trust policy to writing it
 
 
-def check_iam_role(connect: Callable[[], Any], role_arn: str, *, aws_conn_id: str) -> str:
-    """Check that a role exists.
+def role_on(hook: OpenSearchMLHook, blueprint: Blueprint) -> IamRole | None:
+    """Return the role that a blueprint's connector has the hook's domain assume; None if it names no role.
 
-    :param connect: returns a boto3 client for IAM. If the connection assumes a role, this asks AWS too.
-    :param aws_conn_id: named in the fix.
-    :return: what was seen; also that it could not be checked, where the caller may not ask.
-    :raises NotFound: there is no such role.
-    :raises Unreachable: or ``ServerBusy``: IAM does not answer, or asks to come back later.
-    :raises InvalidConnection: there are no credentials.
-    :raises AuthenticationFailed: or ``PermissionDenied``: AWS does not take them.
-    Source: ``iam:GetRole``.
+    :raises InvalidBlueprint: the domain cannot be passed that role.
+    :raises RequestRefused: the cluster is self-managed, where nothing can assume a role.
+    :raises InvalidConnection: the connection does not say which domain it is for.
     """
-    name = role_arn.rpartition("/")[2]
+    role_arn = blueprint.connector.credential.get("roleArn")
+    if not isinstance(role_arn, str):
+        return None
+    if hook.domain_arn:
+        return role_for(blueprint, hook.domain_arn)
+    conn_id, evidence = hook.opensearch_conn_id, f"connector.credential.roleArn is {role_arn}"
+    extra = f'{{"domain_arn": "{DOMAIN_FORM}"}}'
+    if hook.is_managed_service:
+        raise InvalidConnection(
+            f"connection {conn_id} does not say which domain it is for",
+            evidence=f"{evidence}, whose trust policy names the domain; the connection's extra has no domain_arn",
+            fix=f"write {extra} into the extra of connection {conn_id}",
+        )
+    raise RequestRefused(
+        "roleArn works on Amazon OpenSearch Service alone, and this cluster is self-managed",
+        evidence=f"{evidence}; connection {conn_id} has no domain_arn and no aws_conn_id",
+        fix="give the connector keys in place of roleArn: access_key, secret_key and, of an STS session, session_token "
+        "(each a reference, such as {conn_id: aws_default, field: login}); if the cluster is a domain after all, write "
+        f"{extra} into the connection's extra",
+    )
+
+
+def ensure_iam_role(access: AwsAccess, role: IamRole, *, wait_s: float = WAIT_S) -> Changed:
+    """Let the service assume the role for the domain, and the role do what the blueprint calls.
+
+    :param role: with ``manage`` false it is only compared, and nothing is written.
+    :param wait_s: seconds to wait, in all, until AWS goes by what was written.
+    :raises NotFound: an unmanaged role is missing, or the one of that name has another path.
+    :raises InvalidConnection: the role is in another account than the caller.
+    :raises PermissionDenied: the caller may not read or write what is needed; or an explicit deny, a permissions
+        boundary or a foreign condition keeps the role from working.
+    :raises RequestRefused: a policy would be longer than IAM takes.
+    :raises NotYetEffective: the documents are right, and AWS does not go by them within `wait_s`.
+    :raises Conflict: other writers overwrote ours again and again.
+    Source: ``iam:GetRole``, ``CreateRole``, ``UpdateAssumeRolePolicy``, ``PutRolePolicy``, ``SimulatePrincipalPolicy``.
+    """
+    iam = RoleInIam(access, role, wait_s)
+    done: dict[str, None] = {}
+    created = []
+
+    def attempt() -> None:
+        found = iam.look()
+        on_it = readable_policies(iam) if found else {}
+        require_mendable(iam, found, on_it)
+        if found is None:
+            iam.create()
+            created.append(role.arn)
+            iam.until(iam.look)
+        elif _extend_trust(iam, found):
+            done[f"{role.domain} may assume it"] = None
+        if _put_policy(iam, on_it):
+            done[f"policy {role.policy_name} put"] = None
+
+    if not role.manage:
+        return Changed("IAM role", "unchanged", role.arn, compare(iam))
+    persistently(attempt)
+    action: Action = "created" if created else "updated" if done else "unchanged"
+    return Changed("IAM role", action, role.arn, (*done, *wait_until_effective(iam)))
+
+
+def role_problem(access: AwsAccess, role: IamRole) -> OpenSearchMLError | None:
+    """Return why `ensure_iam_role` cannot make the role work, or None; writes nothing, waits for nothing."""
     try:
-        found = connect().get_role(RoleName=name)["Role"]["Arn"]
-    except ClientError as error:
-        if error.operation_name == "GetRole" and error.response["Error"]["Code"] in DENIED:
-            return f"role {role_arn} could not be checked, the caller may not read it ({_words(error)})"
-        raise _refused(error, role_arn, aws_conn_id) from None
-    except BotoCoreError as error:
-        raise _not_asked(error, name, aws_conn_id) from None
-    if found != role_arn:
-        raise NotFound(
-            f"the IAM role {name} is another one than the connector names",
-            evidence=f"iam:GetRole {name} -> {found}; connector.credential.roleArn is {role_arn}",
-            fix="correct roleArn, or use an aws_conn_id of the account that owns it",
+        iam = RoleInIam(access, role, 0.0)
+        if role.manage:
+            found = iam.look()
+            require_mendable(iam, found, readable_policies(iam) if found else None)
+        else:
+            compare(iam)
+    except Final as problem:
+        return problem
+    return None
+
+
+def delete_iam_role(access: AwsAccess, role: IamRole) -> Changed:
+    """Take back what we gave the role for this blueprint; the role itself goes if it is ours and nothing else is on it.
+
+    The domain stays in our trust statement as long as another blueprint's policy for it is on the role.
+
+    :return: what was deleted, what was left, and why.
+    :raises PermissionDenied: the caller may not read or delete what is ours.
+    :raises InvalidConnection: the role is in another account than the caller.
+    """
+    iam = RoleInIam(access, role, WAIT_S)
+    done: dict[str, None] = {}
+    left: list[str] = []
+
+    def attempt() -> None:
+        left.clear()
+        if (found := iam.look()) is None:
+            return
+        if iam.own_policy() is not None:
+            iam.delete_policy()
+            done[f"policy {role.policy_name}"] = None
+        on_it = readable_policies(iam)
+        left.extend(_what_keeps(iam, found, on_it))
+        if not left:
+            iam.delete()
+            done["the role itself"] = None
+        elif _withdraw_trust(iam, found, on_it):
+            done[f"{role.domain} in its trust policy"] = None
+
+    if not role.manage:
+        return Changed("IAM role", "left", role.arn, ("the blueprint does not manage it",))
+    try:
+        persistently(attempt)
+    except InUse as refusal:
+        left.append(f"IAM keeps it ({refusal.evidence})")
+    action: Action = "deleted" if done else "left" if left else "unchanged"
+    reasons = [f"the role stays: {'; '.join(left)}"] if left else []
+    return Changed("IAM role", action, role.arn, (*done, *reasons))
+
+
+# ---- the trust policy
+
+
+def _extend_trust(iam: RoleInIam, found: Found) -> bool:
+    role = iam.role
+    for service in role.services:
+        if warning := policies.trust_warning(found.trust, service):
+            log.warning("role %s: %s", role.name, warning)
+    wanted = policies.with_trust(found.trust, role.domain, role.services)
+    if wanted == found.trust:
+        return False
+    _refuse_length([wanted], policies.TRUST_POLICY_LIMIT, f"the trust policy of role {role.name}")
+    _write_trust(iam, found.trust, wanted, lambda trust: not trust_problems(trust, role))
+    return True
+
+
+def _withdraw_trust(iam: RoleInIam, found: Found, on_it: Policies | None) -> bool:
+    wanted = policies.without_trust(found.trust, iam.role.domain)
+    if wanted is None or not statements(wanted) or on_it is None:
+        return False
+    if any(is_policy_for(name, iam.role.domain) for name in _other_policies(iam.role, on_it)):
+        return False  # another blueprint of this domain needs it
+    _write_trust(iam, found.trust, wanted, lambda trust: policies.without_trust(trust, iam.role.domain) is None)
+    return True
+
+
+def _write_trust(iam: RoleInIam, before: Document, wanted: Document, holds: Callable[[Document], bool]) -> None:
+    log.info("trust policy of role %s:\n%s", iam.role.name, policies.diff(before, wanted))
+    iam.put_trust(wanted)
+
+    def seen() -> Document | None:
+        found = iam.look()
+        # What was there before may be an old reading: IAM takes its time. Anything else is what is there now.
+        return found.trust if found and not policies.same(found.trust, before) else None
+
+    # The document carries no version: a writer that read it before us may still overwrite it, so the answer to our
+    # write proves nothing, nor does one look.
+    for pause_s in (0.0, SECOND_LOOK_S):
+        time.sleep(pause_s)
+        trust = iam.until(seen)
+        if trust is None or not holds(trust):
+            raise Conflict(
+                f"another writer overwrote our trust policy of role {iam.role.name}",
+                evidence=f"iam:GetRole -> {json.dumps(trust or before)}",
+                fix="run again",
+            )
+
+
+# ---- the permission policy
+
+
+def _put_policy(iam: RoleInIam, on_it: Policies | None) -> bool:
+    role = iam.role
+    own = on_it.get(role.policy_name) if on_it else iam.own_policy()
+    if not statements(role.permissions) or (own is not None and policies.same(own, role.permissions)):
+        return False
+    others = {name: document for name, document in (on_it or {}).items() if name != role.policy_name}
+    if own is None and allowed_by(others, role):
+        log.info("role %s is allowed all that is needed by %s", role.name, ", ".join(others))
+        return False
+    inline = [document for name, document in others.items() if not name.startswith("arn:")]
+    _refuse_length([*inline, role.permissions], policies.INLINE_POLICIES_LIMIT, f"inline policies of role {role.name}")
+    diff = policies.diff(own or {}, role.permissions)
+    log.info("policy %s of role %s:\n%s", role.policy_name, role.name, diff)
+    iam.put_policy()
+    iam.until(lambda: policies.same(iam.own_policy() or {}, role.permissions) or None)
+    return True
+
+
+def _refuse_length(documents: list[Document], limit: int, what: str) -> None:
+    if problem := policies.size_problem(documents, limit):
+        raise RequestRefused(
+            f"{what} would be longer than IAM takes",
+            evidence=problem,
+            fix="use a role of its own for this blueprint or domain (connector.credential.roleArn)",
         )
-    return f"role {role_arn} is there"
 
 
-def _refused(error: ClientError, role_arn: str, aws_conn_id: str) -> OpenSearchMLError:
-    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-    evidence = _words(error)
-    if code == "NoSuchEntity":
-        fix = f"create the role, or correct connector.credential.roleArn (is {role_arn})"
-        return NotFound(f"there is no IAM role {role_arn.rpartition('/')[2]}", evidence=evidence, fix=fix)
-    if code in THROTTLED or status >= 500:
-        return ServerBusy("IAM asks to come back later", evidence=evidence, fix="run again")
-    if code in DENIED:  # of what precedes GetRole
-        fix = f"correct the role of connection {aws_conn_id}, or let the connection's user assume it"
-        return PermissionDenied(f"connection {aws_conn_id} may not assume its role", evidence=evidence, fix=fix)
-    if status in (401, 403):
-        fix = f"correct the access key of connection {aws_conn_id}"
-        return AuthenticationFailed(
-            f"AWS does not accept the credentials of connection {aws_conn_id}", evidence=evidence, fix=fix
-        )
-    return RequestRefused("IAM refuses the request", evidence=evidence, fix="correct connector.credential.roleArn")
+# ---- what keeps a role
 
 
-def _not_asked(error: BotoCoreError, name: str, aws_conn_id: str) -> OpenSearchMLError:
-    cause, evidence = f"IAM cannot be asked for role {name}", str(error)
-    if isinstance(error, NO_ANSWER):
-        return Unreachable(
-            cause, evidence=evidence, fix="check that Airflow's workers reach AWS (proxy, VPC endpoints)"
-        )
-    fix = f"give connection {aws_conn_id} an access key or a role, or Airflow's own environment AWS credentials"
-    return InvalidConnection(cause, evidence=evidence, fix=fix)
+def _what_keeps(iam: RoleInIam, found: Found, on_it: Policies | None) -> list[str]:
+    """Return the reasons why the role is not ours to delete."""
+    trust = policies.without_trust(found.trust, iam.role.domain) or found.trust
+    reasons = [] if found.ours else ["we did not create it (it lacks our tag)"]
+    if on_it is None:
+        reasons.append("its policies cannot all be read")
+    elif others := _other_policies(iam.role, on_it):
+        reasons.append(f"it has other policies ({', '.join(others)})")
+    if statements(trust):
+        reasons.append("its trust policy lets others in")
+    try:
+        if profiles := iam.instance_profiles():
+            reasons.append(f"it is in instance profile {', '.join(profiles)}")
+    except PermissionDenied as refusal:
+        reasons.append(f"whether an instance profile holds it may not be asked ({refusal.evidence})")
+    return reasons
 
 
-def _words(error: ClientError) -> str:
-    told = error.response["Error"]
-    return f"{error.operation_name} -> {told['Code']}: {told.get('Message', '')}"
+def _other_policies(role: IamRole, on_it: Policies) -> list[str]:
+    return [name for name in on_it if name != role.policy_name]  # IAM may still list what has just been deleted

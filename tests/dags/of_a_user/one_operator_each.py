@@ -13,6 +13,7 @@ from opensearch_ml.operators.cluster import (
     OpenSearchUpdateMLSettingsOperator,
 )
 from opensearch_ml.operators.connector import OpenSearchCreateConnectorOperator, OpenSearchDeleteConnectorOperator
+from opensearch_ml.operators.iam_role import OpenSearchCreateIamRoleOperator, OpenSearchDeleteIamRoleOperator
 from opensearch_ml.operators.model import (
     OpenSearchCreateModelGroupOperator,
     OpenSearchDeleteModelGroupOperator,
@@ -22,7 +23,7 @@ from opensearch_ml.operators.model import (
     OpenSearchRegisterModelOperator,
     OpenSearchUndeployModelOperator,
 )
-from opensearch_ml.operators.preflight import OpenSearchCheckIamRoleOperator, OpenSearchPreflightOperator
+from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
 from opensearch_ml.sensors import OpenSearchDeployTaskSensor
 
 BLUEPRINT = "{{ params.blueprint }}"
@@ -74,7 +75,10 @@ with DAG("preflight_with_retries", schedule=None, params={"cluster": ""}, defaul
     )
 
 with DAG("iam_role", schedule=None, params={"blueprint": "", "aws": "aws_default"}):
-    OpenSearchCheckIamRoleOperator(task_id="it", blueprint=BLUEPRINT, aws_conn_id="{{ params.aws }}")
+    OpenSearchCreateIamRoleOperator(task_id="it", blueprint=BLUEPRINT, aws_conn_id="{{ params.aws }}")
+
+with DAG("delete_iam_role", schedule=None, params={"blueprint": "", "aws": "aws_default"}):
+    OpenSearchDeleteIamRoleOperator(task_id="it", blueprint=BLUEPRINT, aws_conn_id="{{ params.aws }}")
 
 with DAG("connector", schedule=None, params={"blueprint": ""}):
     OpenSearchCreateConnectorOperator(task_id="it", blueprint=BLUEPRINT)

@@ -127,11 +127,7 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-WITH_A_CLUSTER = {
-    name: operator
-    for name, operator in OPERATORS.items()
-    if "execute" in vars(operator) and name != "OpenSearchCheckIamRoleOperator"
-}
+WITH_A_CLUSTER = {name: operator for name, operator in OPERATORS.items() if "execute" in vars(operator)}
 
 
 @pytest.mark.usefixtures("_without_pauses")

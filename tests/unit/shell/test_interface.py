@@ -18,7 +18,7 @@ from opensearch_ml_plugin import OpenSearchMLPlugin
 from tests.unit.shell.shell_classes import LINKS, OPERATORS, TRIGGERS, own_arguments
 
 EVERY_OPERATOR = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
-NOT_TEMPLATED = {"deferrable", "poke_interval", "timeout"}
+NOT_TEMPLATED = {"deferrable", "poke_interval", "timeout", "wait_s"}
 DEFAULT_CONNECTIONS = {"opensearch_conn_id": "opensearch_default", "aws_conn_id": "aws_default"}
 
 
@@ -36,14 +36,17 @@ def documented(cls: type) -> str:
 def test_the_shell_has_these_classes() -> None:
     assert sorted(OPERATORS) == [
         "OpenSearchAddTrustedEndpointsOperator",
-        "OpenSearchCheckIamRoleOperator",
         "OpenSearchCreateConnectorOperator",
+        "OpenSearchCreateIamRoleOperator",
         "OpenSearchCreateModelGroupOperator",
         "OpenSearchDeleteConnectorOperator",
+        "OpenSearchDeleteIamRoleOperator",
         "OpenSearchDeleteModelGroupOperator",
         "OpenSearchDeleteModelOperator",
         "OpenSearchDeployModelOperator",
         "OpenSearchDeployTaskSensor",
+        "OpenSearchIamRoleOperator",
+        "OpenSearchMLAdminOperator",
         "OpenSearchMLBaseOperator",
         "OpenSearchMLBlueprintOperator",
         "OpenSearchMapRoleOperator",
@@ -55,7 +58,7 @@ def test_the_shell_has_these_classes() -> None:
         "OpenSearchUpdateMLSettingsOperator",
     ]
     assert sorted(TRIGGERS) == ["OpenSearchDeployTaskTrigger"]
-    assert sorted(LINKS) == ["OpenSearchConnectorLink", "OpenSearchModelLink"]
+    assert sorted(LINKS) == ["OpenSearchConnectorLink", "OpenSearchIamRoleLink", "OpenSearchModelLink"]
 
 
 @EVERY_OPERATOR

@@ -1,0 +1,130 @@
+"""What the tests of IAM roles work with: an AWS account of their own, a caller, and roles of small blueprints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from local.aws_account.process import AwsAccount, start_aws_account
+from opensearch_ml.arns import DomainArn
+from opensearch_ml.aws import AwsAccess
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.iam_role import IamRole, role_for
+
+REGION, ACCOUNT = "us-east-1", "123456789012"
+DOMAIN = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/search"
+OTHER_DOMAIN = f"arn:aws:es:eu-west-1:{ACCOUNT}:domain/search"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/opensearch-sagemaker-role"
+NAME = "opensearch-sagemaker-role"
+SERVICE, OLD_SERVICE = "opensearchservice.amazonaws.com", "es.amazonaws.com"
+ENDPOINT = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/embedding"
+POLICY = f"opensearch_ml-embedding@{REGION}.search"
+INVOKE = {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": ENDPOINT}
+TAG = {"Key": "opensearch_ml_owner", "Value": "opensearch_ml"}
+
+
+@pytest.fixture(scope="package")
+def _account() -> Iterator[AwsAccount]:
+    with start_aws_account() as account:
+        yield account
+
+
+@pytest.fixture
+def account(_account: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> AwsAccount:
+    """An empty account."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    _account.reset()
+    return _account
+
+
+Connect = Callable[..., AwsAccess]
+
+
+@pytest.fixture
+def connect(account: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Makes the Airflow connection of a user with these statements, or of who may do anything, and the way to AWS."""
+
+    def make(statements: Sequence[Mapping[str, Any]] | None = None, *, conn_id: str = "aws_default") -> AwsAccess:
+        name = f"caller-of-{conn_id}"
+        allowed = [{"Effect": "Allow", "Action": "*", "Resource": "*"}] if statements is None else statements
+        made = account.create_user(name, allowed)
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection(account, **made))
+        account.forget_writes()
+        return AwsAccess(conn_id)
+
+    return make
+
+
+@pytest.fixture
+def access(connect: Connect) -> AwsAccess:
+    """Of a caller who may do anything."""
+    return connect()
+
+
+def connection(account: AwsAccount, *, access_key_id: str, secret_access_key: str, **extra: Any) -> str:
+    """An Airflow connection to the account, as JSON."""
+    # providers-amazon takes no other endpoint for assuming the connection's own role.
+    services = {"service_config": {"sts": {"endpoint_url": account.url}}}
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": access_key_id,
+            "password": secret_access_key,
+            "extra": {"region_name": REGION, "endpoint_url": account.url, **services, **extra},
+        }
+    )
+
+
+def document(**parts: Any) -> dict[str, Any]:
+    """A blueprint that calls SageMaker, with parts changed; its role is managed unless they say else."""
+    region = parts.pop("region", REGION)
+    endpoint = parts.pop("endpoint", "embedding")
+    url = f"https://runtime.sagemaker.{region}.amazonaws.com/endpoints/{endpoint}/invocations"
+    connector = {
+        "name": "SageMaker",
+        "protocol": "aws_sigv4",
+        "parameters": {"region": region, "service_name": "sagemaker"},
+        "credential": {"roleArn": parts.pop("role_arn", ROLE)},
+        "actions": [{"action_type": "predict", "method": "POST", "url": url, "request_body": "${parameters.input}"}],
+    }
+    return {"connector": connector, "iam_role": {}, **parts}
+
+
+def role(name: str = "embedding", *, domain: str = DOMAIN, **parts: Any) -> IamRole:
+    """The role of such a blueprint on a domain."""
+    found = role_for(Blueprint.parse(name, document(**parts), source=name), DomainArn.parse(domain))
+    assert found
+    return found
+
+
+def trust(*domains: str, service: str = SERVICE, **changed: Any) -> dict[str, Any]:
+    """A statement, not ours, that lets a service in for domains."""
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}, "ArnLike": {"aws:SourceArn": list(domains)}},
+        **changed,
+    }
+
+
+def trust_of(account: AwsAccount) -> list[dict[str, Any]]:
+    """The statements of the role's trust policy."""
+    found = account.client("iam").get_role(RoleName=NAME)["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    return list(found)
+
+
+def policies_of(account: AwsAccount) -> dict[str, list[dict[str, Any]]]:
+    """The statements of the role's inline policies."""
+    iam = account.client("iam")
+    names = iam.list_role_policies(RoleName=NAME)["PolicyNames"]
+    return {name: iam.get_role_policy(RoleName=NAME, PolicyName=name)["PolicyDocument"]["Statement"] for name in names}
+
+
+def assume(account: AwsAccount, domain: str = DOMAIN, service: str = SERVICE) -> dict[str, Any]:
+    """Assume the role as the domain does it."""
+    context = {"aws:SourceAccount": domain.split(":")[4], "aws:SourceArn": domain}
+    return account.assume(ROLE, service, context)
