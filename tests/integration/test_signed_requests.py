@@ -21,7 +21,7 @@ from opensearch_ml.errors import (
     PermissionDenied,
     Unreachable,
 )
-from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps import deployment
 from opensearch_ml.steps.deployment import Deployment, look_at_deployment
@@ -135,8 +135,10 @@ def test_an_assumed_role_signs_reads_and_writes(
     connector_id = hook.create_connector({**CONNECTOR, "parameters": {"note": "größer ~ + / %"}})
     assert hook.get_connector(connector_id)["parameters"] == {"note": "größer ~ + / %"}  # type: ignore[index]
     assert connector_id in {found["id"] for found in hook.search_connectors({"match_all": {}})}
-    hook.patch_role_mapping("ml_full_access", [{"op": "add", "path": "/users", "value": ["a b"]}])
-    assert hook.role_mapping("ml_full_access")["users"] == ["a b"]  # type: ignore[index]
+    pattern = r"^https://api\.example\.com/ü ~+/%.*$"
+    hook.put_trusted_endpoints([pattern])
+    assert hook.trusted_endpoints() == [pattern]
+    hook.put_cluster_settings({TRUSTED_ENDPOINTS: None})
     hook.delete_connector(connector_id)
     assert hook.get_connector(connector_id) is None
     assert {request.principal for request in domain.gateway.requests()} == {SESSION_ARN}
