@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx
@@ -44,9 +45,8 @@ class Cluster:
         extensions = {"target": target, "timeout": httpx.Timeout(TIMEOUT_S).as_dict()}
         request = httpx.Request(method, self.url, headers=list(headers), content=body, extensions=extensions)
         try:
-            answer = await self._client.send(request, stream=True)
-            content = b"".join([chunk async for chunk in answer.aiter_raw()])
-            await answer.aclose()
+            async with aclosing(await self._client.send(request, stream=True)) as answer:
+                content = b"".join([chunk async for chunk in answer.aiter_raw()])
         except httpx.TimeoutException:
             return _error_page(504, "504 Gateway Time-out", "The server didn't respond in time.")
         except httpx.TransportError:

@@ -68,8 +68,8 @@ class Gateway:
         arrived, caller = time.time(), None
         received = SignedRequest(
             method=request.method,
-            path=request.scope["raw_path"].decode("ascii"),
-            query=request.scope["query_string"].decode("ascii"),
+            path=request.scope["raw_path"].decode("latin-1"),
+            query=request.scope["query_string"].decode("latin-1"),
             headers=request.headers,
             body=await request.body(),
         )
@@ -97,7 +97,7 @@ class Gateway:
             body = found.body_with(credential)
             headers = [(name, value) for name, value in headers if name != b"content-encoding"]
         target = f"{received.path}?{received.query}" if received.query else received.path
-        return await self.cluster.send(received.method, target.encode("ascii"), [*headers, *caller.headers], body)
+        return await self.cluster.send(received.method, target.encode("latin-1"), [*headers, *caller.headers], body)
 
 
 def create_app(gateway: Gateway) -> Starlette:
