@@ -19,14 +19,15 @@ from opensearch_ml.findings import nearest
 if TYPE_CHECKING:
     from opensearch_ml.blueprint import Blueprint, Connector
 
-ROLE_ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}"
+ARN = rf"arn:(?:{'|'.join(PARTITIONS)})"
+ROLE_ARN = ARN + r":iam::\d{12}:role/(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}"
 WORD = r"[a-z0-9-]+"
 # Parts of a credential that are no secret, and what they look like.
 LITERALS = {
     "roleArn": ROLE_ARN,
     "externalAccountRoleArn": ROLE_ARN,
     # IAM compares the whole ARN, and the service adds a hyphen and six characters to every secret's name.
-    "secretArn": r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}",
+    "secretArn": ARN + r":secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}",
     "region": WORD,
     "service_name": WORD,
 }
@@ -77,7 +78,7 @@ def literal_problem(key: str, value: str) -> tuple[str, str] | None:
     """
     if key not in LITERALS:
         return "is a literal value", ""
-    if re.fullmatch(LITERALS[key], value):
+    if re.fullmatch(LITERALS[key], value, re.ASCII):
         return None
     if key in FORMS and ARN_WITHOUT_ACCOUNT.fullmatch(value):
         form = f"{FORMS[key]}, with twelve digits or ${{variables.account_id}} as ACCOUNT"

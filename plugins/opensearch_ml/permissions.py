@@ -180,7 +180,7 @@ def _call(connector: Connector, action: Action, where: str, account_id: str, par
 
 def _filled(text: str, connector: Connector) -> str:
     # The server fills a parameter's value in turn: "api": "Comprehend_20171127.${parameters.api_name}".
-    for _ in range(len(connector.parameters)):
+    for _ in range(len(connector.parameters) + 1):
         filled = placeholders.fill(text, "parameters", connector.parameters)
         if filled == text:
             break

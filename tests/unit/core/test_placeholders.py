@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opensearch_ml import placeholders
 
@@ -109,3 +111,30 @@ def test_names_are_those_of_one_kind():
 def test_every_string_is_yielded_with_its_path():
     tree = {"a": "1", "b": [{"c": "2"}, 3, "4"], "d": {"": "5"}}
     assert list(placeholders.strings(tree)) == [("a", "1"), ("b.0.c", "2"), ("b.2", "4"), ("d.", "5")]
+
+
+# ---- variables that hold variables
+
+
+@given(st.permutations("abcdef"), st.data())
+def test_variables_are_filled_in_turn_whatever_their_order(names, data):
+    variables = {}
+    for index, name in enumerate(names):  # each may use those before it, so that there is no circle
+        used = data.draw(st.lists(st.sampled_from(names[:index]), max_size=3)) if index else []
+        variables[name] = "".join([name, *(f"<${{variables.{one}}}>" for one in used)])
+    told = []
+    shuffled = dict(data.draw(st.permutations(list(variables.items()))))
+    expanded = placeholders.expand(shuffled, {"x": f"${{variables.{names[-1]}}}"}, told.append, told.append)
+    assert told == []
+    assert names[-1] in expanded
+    for name, value in expanded.items():
+        assert value == placeholders.fill(variables[name], "variables", expanded)
+        assert "${" not in value
+
+
+def test_a_circle_is_told_once_and_only_if_it_is_needed():
+    told = []
+    variables = {"a": "${variables.b}", "b": ["${variables.a}"], "c": "${variables.a}", "d": "1"}
+    placeholders.expand(variables, "${variables.c} ${variables.a}", told.append, lambda *circle: told.append(circle))
+    assert told == [("variables.a", ["a", "b", "a"])]
+    assert placeholders.expand(variables, "${variables.d}", told.append, told.append) == {"d": "1"}
