@@ -1,4 +1,4 @@
-"""The commands that do by hand what we may not do: to copy into a shell that has the AWS command line."""
+"""What people do by hand for a connector's role, to copy: the maker's policy, and commands that do without a maker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from opensearch_ml import policies
+from opensearch_ml.arns import Arn
 from opensearch_ml.iam_role import IamRole
+
+# What the tasks for the role ask of IAM, on the role itself, and on the policies that are attached to it. Without
+# those of CHECKING a role is made, too; what then could not be seen is told.
+MAKING = (
+    "iam:CreateRole",
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:PutRolePolicy",
+    "iam:TagRole",
+    "iam:UpdateAssumeRolePolicy",
+)
+CHECKING = ("iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:SimulatePrincipalPolicy")
+CHECKING_POLICIES = ("iam:GetPolicy", "iam:GetPolicyVersion")
+DELETING = ("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListInstanceProfilesForRole")
+
+
+def maker_policy(role_arn: str) -> dict[str, Any]:
+    """Return the policy of who makes and deletes a role: the connection of the IAM tasks."""
+    arn = Arn.parse(role_arn)
+    on_role = {"Effect": "Allow", "Action": sorted([*MAKING, *CHECKING, *DELETING]), "Resource": role_arn}
+    managed = [f"arn:{arn.partition}:iam::{owner}:policy/*" for owner in (arn.account_id, "aws")]
+    on_policies = {"Effect": "Allow", "Action": list(CHECKING_POLICIES), "Resource": managed}
+    return {"Version": policies.VERSION, "Statement": [on_role, on_policies]}
 
 
 def create(role: IamRole) -> str:

@@ -25,7 +25,7 @@ from opensearch_ml.errors import (
     RequestRefused,
 )
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.iam_role import IamRole, is_policy_for, role_for
+from opensearch_ml.iam_role import POLICY_PREFIX, IamRole, is_policy_for, role_for
 from opensearch_ml.policy_evaluation import Document, statements
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps.changed import Action, Changed
@@ -222,8 +222,10 @@ def _put_policy(iam: RoleInIam, on_it: Policies | None) -> bool:
     if not statements(role.permissions) or (own is not None and policies.same(own, role.permissions)):
         return False
     others = {name: document for name, document in (on_it or {}).items() if name != role.policy_name}
-    if own is None and allowed_by(others, role):
-        log.info("role %s is allowed all that is needed by %s", role.name, ", ".join(others))
+    # Another policy of ours goes with its blueprint, and would take with it what this one needs.
+    foreign = {name: document for name, document in others.items() if not name.startswith(POLICY_PREFIX)}
+    if own is None and allowed_by(foreign, role):
+        log.info("role %s is allowed all that is needed by %s", role.name, ", ".join(foreign))
         return False
     inline = [document for name, document in others.items() if not name.startswith("arn:")]
     _refuse_length([*inline, role.permissions], policies.INLINE_POLICIES_LIMIT, f"inline policies of role {role.name}")

@@ -78,7 +78,11 @@ def wait_until_effective(iam: RoleInIam) -> tuple[str, ...]:
     :raises PermissionDenied: a policy that we cannot see denies it.
     :raises NotYetEffective: the time is up.
     """
-    return until_effective(lambda: _in_force(iam), timeout_s=iam.left_s())
+
+    def ask_iam() -> tuple[str, ...]:  # its name is in the log
+        return _in_force(iam)
+
+    return until_effective(ask_iam, timeout_s=iam.left_s())
 
 
 def trust_problems(trust: Document, role: IamRole) -> list[policies.TrustProblem]:

@@ -23,6 +23,7 @@ SERVICE, OLD_SERVICE = "opensearchservice.amazonaws.com", "es.amazonaws.com"
 ENDPOINT = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/embedding"
 POLICY = f"opensearch_ml-embedding@{REGION}.search"
 INVOKE = {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": ENDPOINT}
+UNMANAGED: dict[str, Any] = {"iam_role": {"manage": False}}
 TAG = {"Key": "opensearch_ml_owner", "Value": "opensearch_ml"}
 
 

@@ -26,6 +26,7 @@ from tests.integration.iam.conftest import (
     ROLE,
     SERVICE,
     TAG,
+    UNMANAGED,
     assume,
     policies_of,
     role,
@@ -237,9 +238,6 @@ def test_a_trust_policy_that_iam_would_find_too_long_is_not_sent(account: AwsAcc
 
 
 # ---- a role that is not ours to write
-
-
-UNMANAGED: dict[str, Any] = {"iam_role": {"manage": False}}
 
 
 def test_an_unmanaged_role_that_is_missing_is_told_with_commands_that_make_it(
