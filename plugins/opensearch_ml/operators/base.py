@@ -35,7 +35,8 @@ def fail_fast(execute: F) -> F:
             try:
                 return execute(self, *args, **kwargs)
             except Final as error:
-                raise explain(error, self.acting_hook) from None
+                # Most requests are the acting hook's; what that one cannot explain, the caller's may.
+                raise explain(explain(error, self.acting_hook), self.hook) from None
 
         try:
             return until_effective(attempt)

@@ -20,6 +20,7 @@ from opensearch_ml.errors import (
     NotYetEffective,
     OpenSearchMLError,
     PermissionDenied,
+    PreflightFailed,
     RemoteModelRefused,
 )
 from opensearch_ml.policy_evaluation import decide
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ML_ROLE_HAS = ("cluster:admin/opensearch/ml/", "cluster:monitor/", "indices:monitor/")
-SERVICE = "opensearchservice.amazonaws.com"
 ADMINISTRATOR = "a Security administrator (on a domain: the master user)"
 NOT_YET = "run again in a minute; if it stays, a permissions boundary or an organization's policy denies it"
 _NO_PERMISSIONS = re.compile(r"no permissions for \[(?P<permission>[^\],]+)[^\]]*\] and User \[name=(?P<name>[^,\]]+)")
@@ -45,6 +45,8 @@ def explain(error: OpenSearchMLError, hook: OpenSearchMLHook) -> OpenSearchMLErr
 
     :param hook: the one whose request was refused; AWS is asked by its AWS connection.
     """
+    if isinstance(error, PreflightFailed):
+        return error  # what could be asked was
     try:
         return _explained(error, hook) or error
     except OpenSearchMLError as unasked:
@@ -53,7 +55,7 @@ def explain(error: OpenSearchMLError, hook: OpenSearchMLHook) -> OpenSearchMLErr
 
 
 def _explained(error: OpenSearchMLError, hook: OpenSearchMLHook) -> OpenSearchMLError | None:
-    if found := _NO_PERMISSIONS.search(error.evidence):
+    if isinstance(error, PermissionDenied) and (found := _NO_PERMISSIONS.search(error.evidence)):
         return _not_mapped(error, hook, found["permission"], found["name"])
     if isinstance(error, RemoteModelRefused) and (missing := _NO_ENDPOINT.search(error.evidence)):
         return _no_such_endpoint(error, missing["name"], missing["account"])
@@ -173,7 +175,9 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
         return missing
     if refused.explicit_deny:
         return _denied(error, refused, principal, hook.aws)
-    decision = iam_questions.decision_for(hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: SERVICE})
+    decision = iam_questions.decision_for(
+        hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: policies.SERVICE}
+    )
     if decision == "allowed":
         return NotYetEffective(
             f"{principal.arn} may pass {role_arn} by its policies, and AWS does not go by them yet",
@@ -181,9 +185,9 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
             fix=NOT_YET,
         )
     return PermissionDenied(
-        f"{principal.arn} may not pass {role_arn} to {SERVICE}",
-        evidence=_and_why(error, hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: SERVICE}),
-        fix=grants.how_to_allow(principal, [grants.pass_role(role_arn, SERVICE)]),
+        f"{principal.arn} may not pass {role_arn} to {policies.SERVICE}",
+        evidence=_and_why(error, hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: policies.SERVICE}),
+        fix=grants.how_to_allow(principal, [grants.pass_role(role_arn, policies.SERVICE)]),
     )
 
 
@@ -216,8 +220,8 @@ def _not_trusted(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSea
     if role is None:
         return None
     trust = role["AssumeRolePolicyDocument"]
-    if problem := policies.trust_problem(trust, SERVICE, domain):
-        wanted = policies.with_trust(trust, domain, [SERVICE])
+    if problem := policies.trust_problem(trust, policies.SERVICE, domain):
+        wanted = policies.with_trust(trust, domain, [policies.SERVICE])
         return PermissionDenied(
             f"the trust policy of {role_arn} does not let the domain assume it: {problem.words}",
             evidence=error.evidence,

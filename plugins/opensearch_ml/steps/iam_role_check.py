@@ -132,7 +132,9 @@ def _compare_trust(role: IamRole, found: Found) -> None:
     raise PermissionDenied(
         f"the trust policy of role {role.name} does not let the domain in",
         evidence=problems[0].words,
-        fix=f"{MANAGE_IT}; or: {iam_commands.update_trust_of(role.name, wanted)}",
+        fix=f"correct that statement of the trust policy of {role.arn}: {NOT_MENDED}"
+        if problems[0].kind == "explicit_deny"
+        else f"{MANAGE_IT}; or: {iam_commands.update_trust_of(role.name, wanted)}",
     )
 
 

@@ -20,7 +20,7 @@ from opensearch_ml.errors import (
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.steps import preflight_aws
 from opensearch_ml.steps.explain import ADMINISTRATOR, explain, how_to_map
-from opensearch_ml.steps.role_mapping import wanted_mappings
+from opensearch_ml.steps.role_mapping import ML_ROLE, wanted_mappings
 from opensearch_ml.targets import Target
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ def _access_control(
 
 def _role_mapping(report: Report, hook: OpenSearchMLHook, admin_hook: OpenSearchMLHook, target: Target) -> None:
     """Whether who is to be mapped can be mapped."""
-    wanted = report.ask(lambda: wanted_mappings(hook, target))
+    wanted = report.ask(lambda: _explained(hook, lambda: wanted_mappings(hook, target)))
     if not wanted:
         return
     try:
@@ -189,7 +189,9 @@ def _role_mapping(report: Report, hook: OpenSearchMLHook, admin_hook: OpenSearch
             PermissionDenied(
                 f"{admin_hook.opensearch_conn_id} may not map anybody to {', '.join(wanted)}",
                 evidence=refusal.evidence,
-                fix=f"{how_to_map(hook.authinfo())}. Only {ADMINISTRATOR} may do this",
+                fix=how_to_map(hook.authinfo())
+                if ML_ROLE in wanted
+                else f"set opensearch_admin_conn_id to a connection of {ADMINISTRATOR}",
             )
         )
     else:

@@ -13,16 +13,16 @@ from opensearch_ml.aws import AwsAccess
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.domain import Domain
 from opensearch_ml.errors import InvalidConnection, NotFound, PermissionDenied, RequestRefused
-from opensearch_ml.iam_role import IamRole, role_for
+from opensearch_ml.iam_role import IamRole
 from opensearch_ml.policy_evaluation import Decision, decide
 from opensearch_ml.steps import iam_questions
-from opensearch_ml.steps.explain import SERVICE
-from opensearch_ml.steps.iam_role import role_problem
+from opensearch_ml.steps.iam_role import role_on, role_problem
 
 if TYPE_CHECKING:
     from opensearch_ml.hook import OpenSearchMLHook
     from opensearch_ml.steps.preflight import Report
 
+TO_MAKE_A_ROLE = ("iam:CreateRole", "iam:TagRole", "iam:PutRolePolicy")
 ENDPOINT_PATH = re.compile(r"/endpoints/(?P<name>[^/?]+)/(?:async-)?invocations")
 
 
@@ -32,42 +32,29 @@ def check(report: Report, hook: OpenSearchMLHook, aws_conn_id: str, blueprint: B
     :param aws_conn_id: the AWS connection that makes the role; may be that of the hook.
     :return: whether it makes sense to ask the cluster; if not, the report says why.
     """
-    managed = report.ask(lambda: hook.is_managed_service)
-    if managed is None:
+    if report.ask(lambda: hook.is_managed_service) is None:
         return False
-    role_arn = blueprint.connector.credential.get("roleArn") if blueprint else None
-    if not managed:
-        if role_arn:
-            report.problems.append(_role_without_the_service(hook, str(role_arn)))
-        return True
     access, arn = hook.aws, hook.domain_arn
-    if blueprint and isinstance(role_arn, str):
-        if arn is None:
-            report.problems.append(_role_without_a_domain(hook))
-        else:
-            _role(report, _access(hook, aws_conn_id, arn.region), blueprint, arn)
-            _sagemaker_endpoints(report, hook, aws_conn_id, blueprint)
-    if access is None:
+    caller = report.ask(lambda: _caller(access)) if access else None
+    if access and caller is None:
+        return False  # whatever else is asked would be refused alike
+    role = report.ask(lambda: role_on(hook, blueprint)) if blueprint else None
+    if blueprint and role:
+        _role(report, _access(hook, aws_conn_id, role.domain.region), role)
+        _sagemaker_endpoints(report, hook, aws_conn_id, blueprint)
+    if access is None or caller is None:
         return True
-    caller = report.ask(lambda: _caller(access))
-    if caller is None:
-        return False
     report.seen.append(f"requests are signed as {caller}")
     principal = principal_of(caller)
-    found = None
-    if arn and principal.account_id != arn.account_id:
-        report.seen.append(f"domain {arn.name} is of another account than the caller, who may not describe it")
-    elif arn:
-        found = report.ask(lambda: domains.describe(access, arn))
-        if found is None:
-            return False
-        _domain(report, hook, found)
-        before = len(report.problems)
-        report.ask(lambda: domains.check_reachable(found))
-        if len(report.problems) > before:
-            return False
-    _caller_may(report, access, principal, found, role_arn if isinstance(role_arn, str) else None)
-    return True
+    before = len(report.problems)
+    found = _domain(report, hook, access, principal, arn) if arn else None
+    if found:
+        _may_reach(report, access, principal, found)
+    # A domain that is not there, not reached or closed to the caller has nothing to say.
+    answers = len(report.problems) == before
+    if role:
+        _ask_all(report, access, principal, [("iam:PassRole", role.arn, {grants.PASSED_TO: policies.SERVICE})])
+    return answers
 
 
 def _caller(access: AwsAccess) -> str:
@@ -87,30 +74,22 @@ def _access(hook: OpenSearchMLHook, aws_conn_id: str, region_name: str) -> AwsAc
     return AwsAccess(aws_conn_id, region_name)
 
 
-def _role_without_the_service(hook: OpenSearchMLHook, role_arn: str) -> RequestRefused:
-    return RequestRefused(
-        "roleArn works on Amazon OpenSearch Service alone, and this cluster is self-managed",
-        evidence=f"roleArn is {role_arn}; connection {hook.opensearch_conn_id} has neither domain_arn nor aws_conn_id",
-        fix="give the connector keys instead: access_key, secret_key and, for STS credentials, session_token, each a "
-        "reference like {conn_id: aws_default, field: login}; if it is a domain, write its domain_arn into the "
-        "connection's extra",
-    )
-
-
-def _role_without_a_domain(hook: OpenSearchMLHook) -> InvalidConnection:
-    return InvalidConnection(
-        f"connection {hook.opensearch_conn_id} does not say which domain it is for",
-        evidence="the blueprint has a roleArn, whose trust policy names the domain; the extra has no domain_arn",
-        fix=f'edit connection {hook.opensearch_conn_id}: "domain_arn": "arn:aws:es:REGION:ACCOUNT:domain/NAME"',
-    )
-
-
 # ---- the domain
 
 
-def _domain(report: Report, hook: OpenSearchMLHook, found: Domain) -> None:
-    report.seen.append(str(found))
+def _domain(
+    report: Report, hook: OpenSearchMLHook, access: AwsAccess, caller: Principal, arn: DomainArn
+) -> Domain | None:
     host = hook.get_connection(hook.opensearch_conn_id).host
+    if caller.account_id != arn.account_id:
+        report.seen.append(f"domain {arn.name} is of another account than the caller, who cannot describe it")
+        if not host:
+            report.problems.append(_no_endpoint(hook, caller, arn))
+        return None
+    found = report.ask(lambda: domains.describe(access, arn))
+    if found is None:
+        return None
+    report.seen.append(str(found))
     for finding in domains.findings(found, host):
         if "fine-grained" in finding.problem:
             report.seen.append(f"{finding}")
@@ -122,47 +101,39 @@ def _domain(report: Report, hook: OpenSearchMLHook, found: Domain) -> None:
                 fix=finding.fix,
             )
         )
+    report.ask(lambda: domains.check_reachable(found))
+    return found
+
+
+def _no_endpoint(hook: OpenSearchMLHook, caller: Principal, arn: DomainArn) -> InvalidConnection:
+    return InvalidConnection(
+        f"the endpoint of domain {arn.name} cannot be looked up from account {caller.account_id}",
+        evidence=f"connection {hook.opensearch_conn_id} has no host, and {caller.arn} signs",
+        fix=f"write the domain's endpoint into the field Host of connection {hook.opensearch_conn_id}",
+    )
 
 
 # ---- the role that the domain assumes
 
 
-def _role(report: Report, admin: AwsAccess, blueprint: Blueprint, arn: DomainArn) -> None:
-    role = report.ask(lambda: role_for(blueprint, arn))
-    if role is None:
-        return
-    try:
-        found = iam_questions.find_role(admin, role.name)
-    except PermissionDenied as refusal:
-        report.seen.append(f"role {role.arn} could not be checked, the caller may not read it ({refusal.evidence})")
-        return
-    if found is None and role.manage:
-        report.seen.append(f"role {role.arn} is not there yet; task iam_role makes it")
-        _may_make(report, admin, role)
-    elif problem := report.ask(lambda: role_problem(admin, role)):
+def _role(report: Report, admin: AwsAccess, role: IamRole) -> None:
+    if problem := role_problem(admin, role):
         report.problems.append(problem)
-
-
-def _may_make(report: Report, admin: AwsAccess, role: IamRole) -> None:
-    needed = ("iam:CreateRole", "iam:TagRole", "iam:PutRolePolicy")
-    _ask_all(report, admin, principal_of(admin.caller()), [(action, role.arn, {}) for action in needed])
+    elif role.manage and iam_questions.find_role(admin, role.name) is None:
+        report.seen.append(f"role {role.arn} is not there yet; task iam_role makes it")
+        maker = principal_of(admin.caller())
+        _ask_all(report, admin, maker, [(action, role.arn, {}) for action in TO_MAKE_A_ROLE])
+    else:
+        report.seen.append(f"role {role.arn} is there")
 
 
 # ---- what the caller may do
 
 
-def _caller_may(
-    report: Report, access: AwsAccess, principal: Principal, domain: Domain | None, role_arn: str | None
-) -> None:
-    if domain:
-        needed = [
-            (action, f"{domain.arn}/*")
-            for action in policies.DOMAIN_ACTIONS
-            if not _let_in(domain, principal, action)  # the domain's own policy has no part in a simulation
-        ]
-        _ask_all(report, access, principal, [(action, resource, {}) for action, resource in needed])
-    if role_arn:
-        _ask_all(report, access, principal, [("iam:PassRole", role_arn, {grants.PASSED_TO: SERVICE})])
+def _may_reach(report: Report, access: AwsAccess, principal: Principal, domain: Domain) -> None:
+    # The domain's own policy has no part in a simulation.
+    needed = [action for action in policies.DOMAIN_ACTIONS if not _let_in(domain, principal, action)]
+    _ask_all(report, access, principal, [(action, f"{domain.arn}/*", {}) for action in needed])
 
 
 def _ask_all(

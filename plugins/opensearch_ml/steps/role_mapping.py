@@ -62,8 +62,10 @@ def ensure_role_mapping(hook: OpenSearchMLHook, role: str, wanted: RoleMapping) 
 def _may_use_ml(hook: OpenSearchMLHook) -> bool:
     try:
         hook.search_connectors({"match_none": {}})
-    except PermissionDenied:
-        return False
+    except PermissionDenied as refusal:
+        if "no permissions for" in refusal.evidence:
+            return False
+        raise  # not by the cluster, but by what stands before it
     return True
 
 
