@@ -23,11 +23,13 @@ from tests.integration.iam.conftest import (
     OLD_SERVICE,
     OTHER_DOMAIN,
     POLICY,
+    REGION,
     ROLE,
     SERVICE,
     TAG,
     UNMANAGED,
     assume,
+    connection,
     policies_of,
     role,
     trust,
@@ -120,6 +122,23 @@ def test_two_domains_share_a_role_with_a_policy_for_each(account: AwsAccount, ac
     (statement,) = trust_of(account)
     assert statement["Condition"]["ArnLike"]["aws:SourceArn"] == [OTHER_DOMAIN, DOMAIN]
     assert len(policies_of(account)) == 2
+
+
+@pytest.mark.parametrize(("partition", "region"), [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")])
+def test_a_role_of_another_partition_is_made_there(
+    account: AwsAccount, monkeypatch: pytest.MonkeyPatch, partition: str, region: str
+) -> None:
+    iam = account.client("iam", region)
+    iam.create_user(UserName="maker")
+    key = iam.create_access_key(UserName="maker")["AccessKey"]
+    login = {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection(account, **login, region_name=region))
+    arn, domain = (text.replace("arn:aws:", f"arn:{partition}:").replace(REGION, region) for text in (ROLE, DOMAIN))
+    wanted = role(role_arn=arn, domain=domain, region=region)
+    assert ensure_iam_role(AwsAccess(), wanted).id == arn
+    assert ensure_iam_role(AwsAccess(), wanted).action == "unchanged"
+    (statement,) = iam.get_role_policy(RoleName=NAME, PolicyName=wanted.policy_name)["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == ENDPOINT.replace("arn:aws:", f"arn:{partition}:").replace(REGION, region)
 
 
 # ---- a role of others
