@@ -13,7 +13,7 @@ from local.domain_gateway.account import EXPIRED_TOKEN, DomainAccount
 from local.domain_gateway.domain import Domain
 from local.domain_gateway.refusals import anonymous, bad_signature, not_authorized
 from local.model_endpoints.account import AccountKey
-from local.model_endpoints.sigv4 import SignatureError, SignedRequest, access_key_id, verify
+from local.sigv4 import SignatureError, SignedRequest, access_key_id, verify
 
 SERVICE = "es"
 

@@ -28,7 +28,7 @@ from local.domain_gateway.domain import Domain
 from local.domain_gateway.refusals import Refused
 from local.domain_gateway.roles import credential_from_role
 from local.model_endpoints.account import AccountError
-from local.model_endpoints.sigv4 import SignedRequest
+from local.sigv4 import SignedRequest
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "PATCH")  # those that IAM has an action for
 CAPACITY = 100_000

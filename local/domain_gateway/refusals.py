@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from local.model_endpoints.sigv4 import SignatureError, SignatureMismatch
+from local.sigv4 import SignatureError, SignatureMismatch
 
 ANONYMOUS = "anonymous"
 

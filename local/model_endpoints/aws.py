@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
-from local.model_endpoints import sigv4
+from local import sigv4
 from local.model_endpoints.account import AccountKey
 from local.model_endpoints.api import ApiError, Call, Caller
 from local.model_endpoints.keys import NO_CREDENTIAL, AcceptedKeys, aws_id_fingerprint

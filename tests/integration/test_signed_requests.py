@@ -27,7 +27,7 @@ from opensearch_ml.steps import deployment
 from opensearch_ml.steps.deployment import Deployment, look_at_deployment
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
 from tests.conftest import connections
-from tests.integration.local.conftest import EVERYTHING, NAME, REGION, Domain, Key, _domain, domain  # noqa: F401
+from tests.integration.domains import EVERYTHING, NAME, REGION, Domain, Key
 
 USER_ARN = "arn:aws:iam::123456789012:user/airflow"
 SESSION_ARN = "arn:aws:sts::123456789012:assumed-role/caller/airflow_aws_search"
@@ -61,7 +61,7 @@ def _bare_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def user(domain: Domain) -> Key:  # noqa: F811
+def user(domain: Domain) -> Key:
     """A user's key that may send anything to the domain, assume roles and describe domains."""
     others = {"Effect": "Allow", "Action": ["sts:AssumeRole", "es:Describe*", "es:List*"], "Resource": "*"}
     domain.map_role(EVERYTHING, users=[USER_ARN], backend_roles=["arn:aws:iam::123456789012:role/caller"])
@@ -69,7 +69,7 @@ def user(domain: Domain) -> Key:  # noqa: F811
 
 
 @pytest.fixture
-def role(domain: Domain, user: Key) -> str:  # noqa: F811
+def role(domain: Domain, user: Key) -> str:
     """A role that the user may assume, and that may send anything to the domain."""
     return domain.account.create_role("caller", TRUST, [domain.http_allowed()])
 
@@ -78,7 +78,7 @@ Make = Callable[..., OpenSearchMLHook]
 
 
 @pytest.fixture
-def make_hook(domain: Domain) -> Iterator[Make]:  # noqa: F811
+def make_hook(domain: Domain) -> Iterator[Make]:
     """Returns a hook whose requests are signed with a key, or by a role that is assumed with it."""
     with pytest.MonkeyPatch.context() as patch:
 
@@ -94,7 +94,7 @@ def make_hook(domain: Domain) -> Iterator[Make]:  # noqa: F811
         yield make
 
 
-def aws_connection(domain: Domain, key: Key, **extra: Any) -> str:  # noqa: F811
+def aws_connection(domain: Domain, key: Key, **extra: Any) -> str:
     url = domain.account.url
     token = {"aws_session_token": key["session_token"]} if "session_token" in key else {}
     base = {"region_name": REGION, "endpoint_url": url, "service_config": {"sts": {"endpoint_url": url}}, **token}
@@ -102,7 +102,7 @@ def aws_connection(domain: Domain, key: Key, **extra: Any) -> str:  # noqa: F811
     return json.dumps({"conn_type": "aws", **login, "extra": {**base, **extra}})
 
 
-def sent(domain: Domain, method: str, path_ends: str) -> list[int]:  # noqa: F811
+def sent(domain: Domain, method: str, path_ends: str) -> list[int]:
     """The answers to these requests."""
     found = [r for r in domain.gateway.requests() if r.method == method and r.path.endswith(path_ends)]
     return [request.status for request in found]
@@ -111,7 +111,7 @@ def sent(domain: Domain, method: str, path_ends: str) -> list[int]:  # noqa: F81
 # ---- who signs
 
 
-def test_a_user_signs_as_itself(domain: Domain, user: Key, make_hook: Make) -> None:  # noqa: F811
+def test_a_user_signs_as_itself(domain: Domain, user: Key, make_hook: Make) -> None:
     hook = make_hook(user)
     domain.gateway.forget_requests()
     assert hook.version[0] >= 2
@@ -124,7 +124,7 @@ def test_a_user_signs_as_itself(domain: Domain, user: Key, make_hook: Make) -> N
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
 def test_an_assumed_role_signs_reads_and_writes(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     role: str,
     make_hook: Make,
@@ -144,7 +144,7 @@ def test_an_assumed_role_signs_reads_and_writes(
     assert {request.principal for request in domain.gateway.requests()} == {SESSION_ARN}
 
 
-def test_an_empty_host_is_looked_up(domain: Domain, user: Key, make_hook: Make) -> None:  # noqa: F811
+def test_an_empty_host_is_looked_up(domain: Domain, user: Key, make_hook: Make) -> None:
     endpoint = domain.gateway.url.partition("://")[2]
     domain.account.override_domain(REGION, NAME, endpoint=endpoint)
     hook = make_hook(user, host=None)
@@ -155,7 +155,7 @@ def test_an_empty_host_is_looked_up(domain: Domain, user: Key, make_hook: Make) 
         _ = foreign.version
 
 
-def test_a_login_of_the_domains_own_users_needs_no_signature(domain: Domain) -> None:  # noqa: F811
+def test_a_login_of_the_domains_own_users_needs_no_signature(domain: Domain) -> None:
     login = {"login": domain.cluster.admin_user, "password": domain.cluster.admin_password}
     address = {"host": "127.0.0.1", "port": int(domain.gateway.url.rpartition(":")[2])}
     extra = {"domain_arn": domain.arn, "ca_certs": str(domain.gateway.ca_path)}
@@ -169,7 +169,7 @@ def test_a_login_of_the_domains_own_users_needs_no_signature(domain: Domain) -> 
     ("permissions", "expected"), [(["cluster:monitor/main"], None), ([], (2, 5, 0))], ids=["GET /", "EngineVersion"]
 )
 def test_the_version_is_known_also_to_who_may_not_see_the_plugins(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     make_hook: Make,
     permissions: list[str],
@@ -186,7 +186,7 @@ def test_the_version_is_known_also_to_who_may_not_see_the_plugins(
 
 
 def test_a_session_that_ends_between_two_reads_is_replaced(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     role: str,
     make_hook: Make,
@@ -201,7 +201,7 @@ def test_a_session_that_ends_between_two_reads_is_replaced(
 
 
 def test_a_session_that_ends_before_a_write_loses_and_repeats_nothing(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     role: str,
     make_hook: Make,
@@ -219,7 +219,7 @@ def test_a_session_that_ends_before_a_write_loses_and_repeats_nothing(
 
 
 def test_an_ended_session_that_cannot_be_replaced_is_told_after_one_more_try(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     role: str,
     make_hook: Make,
@@ -235,7 +235,7 @@ def test_an_ended_session_that_cannot_be_replaced_is_told_after_one_more_try(
 
 
 def test_keys_that_were_replaced_in_airflow_are_used_in_the_middle_of_a_run(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     role: str,
     make_hook: Make,
@@ -248,7 +248,7 @@ def test_keys_that_were_replaced_in_airflow_are_used_in_the_middle_of_a_run(
 
 
 def test_a_deferred_task_outlives_its_sessions(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     role: str,
     make_hook: Make,
@@ -296,7 +296,7 @@ def told(error: type[OpenSearchMLError], ask: Callable[[], Any]) -> OpenSearchML
     return raised.value
 
 
-def test_each_refusal_has_its_own_error(domain: Domain, user: Key, role: str, make_hook: Make) -> None:  # noqa: F811
+def test_each_refusal_has_its_own_error(domain: Domain, user: Key, role: str, make_hook: Make) -> None:
     account, causes = domain.account, []
 
     def refused(error: type[OpenSearchMLError], hook: OpenSearchMLHook, cause: str, fix: str) -> None:
@@ -340,7 +340,7 @@ def test_each_refusal_has_its_own_error(domain: Domain, user: Key, role: str, ma
 
 
 def test_who_is_not_mapped_is_refused_by_the_cluster_and_not_by_iam(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     make_hook: Make,
 ) -> None:
@@ -350,7 +350,7 @@ def test_who_is_not_mapped_is_refused_by_the_cluster_and_not_by_iam(
     assert USER_ARN in error.evidence
 
 
-def test_an_internal_user_cannot_pass_a_role(domain: Domain) -> None:  # noqa: F811
+def test_an_internal_user_cannot_pass_a_role(domain: Domain) -> None:
     login = {"login": domain.cluster.admin_user, "password": domain.cluster.admin_password}
     address = {"host": "127.0.0.1", "port": int(domain.gateway.url.rpartition(":")[2])}
     extra = {"domain_arn": domain.arn, "ca_certs": str(domain.gateway.ca_path)}
@@ -371,7 +371,7 @@ def test_an_aws_connection_that_is_not_there_is_named(user: Key, make_hook: Make
 
 
 def test_no_key_is_in_a_log_or_in_an_error(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     user: Key,
     role: str,
     make_hook: Make,

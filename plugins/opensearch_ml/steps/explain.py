@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 ML_ROLE_HAS = ("cluster:admin/opensearch/ml/", "cluster:monitor/", "indices:monitor/")
 ADMINISTRATOR = "a Security administrator (on a domain: the master user)"
+REQUESTS = ("GET ", "POST ", "PUT ", "PATCH ", "DELETE ", "HEAD ")  # how the evidence of what the cluster says begins
 NOT_YET = "run again in a minute; if it stays, a permissions boundary or an organization's policy denies it"
 _NO_PERMISSIONS = re.compile(r"no permissions for \[(?P<permission>[^\],]+)[^\]]*\] and User \[name=(?P<name>[^,\]]+)")
 _NO_ENDPOINT = re.compile(r"Endpoint (?P<name>\S+) of account (?P<account>\d{12}) not found")
@@ -49,6 +50,9 @@ def explain(error: OpenSearchMLError, hook: OpenSearchMLHook) -> OpenSearchMLErr
         return error  # what could be asked was
     try:
         return _explained(error, hook) or error
+    except ValueError as unknown:  # a principal that is no user and no role
+        log.info("why cannot be asked further: the principal %s", unknown)
+        return error
     except OpenSearchMLError as unasked:
         log.info("why cannot be asked further: %s (%s)", unasked.cause, unasked.evidence)
         return error
@@ -68,11 +72,13 @@ def _explained(error: OpenSearchMLError, hook: OpenSearchMLHook) -> OpenSearchML
         return None
     if isinstance(error, RemoteModelRefused):
         return _role_may_not(error, refused, hook.aws)
+    if not error.evidence.startswith(REQUESTS):
+        return None  # what AWS's own APIs refuse, the steps tell in full
     if refused.action == "sts:AssumeRole":
         return _not_trusted(error, refused, hook)
     if refused.action == "iam:PassRole":
         return _may_not_pass(error, refused, hook)
-    return _may_not(error, refused, hook)
+    return _may_not(error, refused, hook) if refused.action.startswith("es:") else None
 
 
 # ---- the cluster's own access control

@@ -12,12 +12,12 @@ import yaml
 from local.model_endpoints.process import ModelEndpoints
 from tests.conftest import REPOSITORY
 from tests.integration.domain.world import BLUEPRINT, ENDPOINT, World, allowed, clean
-from tests.integration.local.conftest import REGION, Domain, _domain, domain  # noqa: F401
+from tests.integration.domains import REGION, Domain
 
 
 @pytest.fixture
 def world(
-    domain: Domain,  # noqa: F811
+    domain: Domain,
     _endpoints: ModelEndpoints,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

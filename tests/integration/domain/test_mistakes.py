@@ -23,7 +23,7 @@ from tests.integration.domain.world import (
     TaskFailed,
     World,
 )
-from tests.integration.local.conftest import REGION
+from tests.integration.domains import REGION
 
 FOREIGN = "999999999999"
 DOMAIN = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/search"

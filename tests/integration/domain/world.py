@@ -29,7 +29,7 @@ from opensearch_ml.operators.model import (
 )
 from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
 from opensearch_ml.sensors import OpenSearchDeployTaskSensor
-from tests.integration.local.conftest import REGION, Domain, Statement
+from tests.integration.domains import REGION, Domain, Statement
 
 ACCOUNT = "123456789012"
 USER_ARN = f"arn:aws:iam::{ACCOUNT}:user/airflow"

@@ -14,7 +14,7 @@ from examples import airflow_connection
 from starlette.datastructures import Headers
 
 from local.model_endpoints.keys import AwsKey
-from local.model_endpoints.sigv4 import SignatureError, SignedRequest, verify
+from local.sigv4 import SignatureError, SignedRequest, verify
 from opensearch_ml import connection
 
 REGION = "eu-central-1"
