@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from opensearch_ml import credentials, folders
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import Final
+from opensearch_ml.errors import Final, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import until_effective
 from opensearch_ml.steps.explain import explain
@@ -34,7 +34,7 @@ def fail_fast(execute: F) -> F:
         def attempt() -> Any:
             try:
                 return execute(self, *args, **kwargs)
-            except Final as error:
+            except (Final, Unreachable) as error:
                 # Most requests are the acting hook's; what that one cannot explain, the caller's may.
                 raise explain(explain(error, self.acting_hook), self.hook) from None
 

@@ -11,6 +11,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from opensearch_ml import domain as domains
 from opensearch_ml import grants, iam_commands, policies
 from opensearch_ml.arns import Arn, Principal, principal_of
 from opensearch_ml.aws import AwsAccess
@@ -22,6 +23,7 @@ from opensearch_ml.errors import (
     PermissionDenied,
     PreflightFailed,
     RemoteModelRefused,
+    Unreachable,
 )
 from opensearch_ml.policy_evaluation import decide
 from opensearch_ml.steps import iam_questions
@@ -67,6 +69,8 @@ def _explained(error: OpenSearchMLError, hook: OpenSearchMLHook) -> OpenSearchML
         return None
     if isinstance(error, AuthenticationFailed):
         return _not_authentic(error, hook.aws)
+    if isinstance(error, Unreachable):
+        return _unreachable(hook, hook.aws)
     refused = refused_action(error.evidence)
     if refused is None or refused.principal == ANONYMOUS:
         return None
@@ -131,6 +135,20 @@ def _not_authentic(error: OpenSearchMLError, access: AwsAccess) -> Authenticatio
         fix="send the requests to the domain's own endpoint, not through a proxy or a custom host name that changes "
         "host, path or body on the way; and check that domain_arn is of the partition and region of the host",
     )
+
+
+# ---- the network
+
+
+def _unreachable(hook: OpenSearchMLHook, access: AwsAccess) -> OpenSearchMLError | None:
+    """Tell a domain inside a VPC from one that does not answer."""
+    if hook.domain_arn is None:
+        return None
+    try:
+        domains.check_reachable(domains.describe(access, hook.domain_arn))
+    except Unreachable as told:
+        return told
+    return None
 
 
 # ---- IAM: what the caller may do
@@ -226,8 +244,10 @@ def _not_trusted(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSea
     if role is None:
         return None
     trust = role["AssumeRolePolicyDocument"]
-    if problem := policies.trust_problem(trust, policies.SERVICE, domain):
-        wanted = policies.with_trust(trust, domain, [policies.SERVICE])
+    # Older domains call as another service.
+    service = refused.principal if refused.principal.endswith(".amazonaws.com") else policies.SERVICE
+    if problem := policies.trust_problem(trust, service, domain):
+        wanted = policies.with_trust(trust, domain, [service])
         return PermissionDenied(
             f"the trust policy of {role_arn} does not let the domain assume it: {problem.words}",
             evidence=error.evidence,

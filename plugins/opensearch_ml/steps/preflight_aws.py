@@ -40,9 +40,11 @@ def check(report: Report, hook: OpenSearchMLHook, aws_conn_id: str, blueprint: B
         return False  # whatever else is asked would be refused alike
     role = report.ask(lambda: role_on(hook, blueprint)) if blueprint else None
     if blueprint and role:
-        _role(report, _access(hook, aws_conn_id, role.domain.region), role)
-        _sagemaker_endpoints(report, hook, aws_conn_id, blueprint)
+        report.ask(lambda: _role(report, _access(hook, aws_conn_id, role.domain.region), role))
+        report.ask(lambda: _sagemaker_endpoints(report, hook, aws_conn_id, blueprint))
     if access is None or caller is None:
+        if role:
+            report.problems.append(_nobody_to_pass_a_role(hook, role))
         return True
     report.seen.append(f"requests are signed as {caller}")
     principal = principal_of(caller)
@@ -125,6 +127,17 @@ def _role(report: Report, admin: AwsAccess, role: IamRole) -> None:
         _ask_all(report, admin, maker, [(action, role.arn, {}) for action in TO_MAKE_A_ROLE])
     else:
         report.seen.append(f"role {role.arn} is there")
+
+
+def _nobody_to_pass_a_role(hook: OpenSearchMLHook, role: IamRole) -> InvalidConnection:
+    return InvalidConnection(
+        f"connection {hook.opensearch_conn_id} logs in as an internal user, "
+        "who has no IAM identity to pass a role with",
+        evidence=f"the blueprint has roleArn {role.arn}; the connection has a login and no aws_conn_id",
+        fix=f"remove the login of connection {hook.opensearch_conn_id}, and write "
+        '{"aws_conn_id": "aws_default"} into its extra; '
+        "keep the login in a connection of its own, for opensearch_admin_conn_id",
+    )
 
 
 # ---- what the caller may do

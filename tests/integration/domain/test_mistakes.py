@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from opensearch_ml.errors import Transient
 from tests.integration.domain.world import (
     ACCOUNT,
     ENDPOINT_ARN,
@@ -193,6 +192,19 @@ MISTAKES = (
         ),
         ("connection opensearch_default does not say which domain it is for",),
         '{"domain_arn": "arn:aws:es:REGION:ACCOUNT:domain/NAME"}',
+    ),
+    Mistake(
+        "login in place of a signature",
+        lambda world: (
+            _extra(world, aws_conn_id=None),
+            world.connection.update(
+                host=world.domain.gateway.url,
+                login=world.domain.cluster.admin_user,
+                password=world.domain.cluster.admin_password,
+            ),
+        ),
+        ("logs in as an internal user, who has no IAM identity to pass a role with",),
+        '{"aws_conn_id": "aws_default"}',
     ),
     # ---- the domain
     Mistake(
@@ -446,6 +458,13 @@ def test_no_mistake_is_taken_for_another() -> None:
 # What nobody saw in time: removed between preflight and use, or never asked for.
 EXPLAINED = (
     Mistake(
+        "VPC name that does not resolve",
+        lambda world: _endpoint(world, vpc_endpoint="vpc-search-abc.no-such-region.es.invalid"),
+        ("domain search is in a VPC, which cannot be reached from here",),
+        "run Airflow's workers and triggerer inside a VPC",
+        task="role_mapping",
+    ),
+    Mistake(
         "no es:ESHttpPost",
         lambda world: world.forbid("es:ESHttpPost"),
         (f"{USER_ARN} may not es:ESHttpPost on {DOMAIN}/*",),
@@ -545,11 +564,7 @@ def test_a_refusal_is_explained_by_the_missing_link(mistake: Mistake, world: Wor
 
 
 def failure(world: World, *, without: tuple[str, ...] = ()) -> TaskFailed:
-    """Provision, which must fail. What may pass counts as well: Airflow tries it again, and then gives up."""
-    try:
-        model = world.provision(without=without)
-    except TaskFailed as failed:
-        return failed
-    except Transient as error:
-        return TaskFailed("preflight", str(error))
-    raise AssertionError(f"nothing failed: {model}")
+    """Provision, which must fail."""
+    with pytest.raises(TaskFailed) as raised:
+        world.provision(without=without)
+    return raised.value

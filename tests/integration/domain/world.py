@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from local.aws_account.process import AwsAccount
 from local.model_endpoints.process import ModelEndpoints
+from opensearch_ml.errors import Transient
 from opensearch_ml.operators.base import OpenSearchMLBaseOperator
 from opensearch_ml.operators.cluster import (
     OpenSearchAddTrustedEndpointsOperator,
@@ -143,7 +144,7 @@ class World:
 
 
 class TaskFailed(Exception):  # noqa: N818
-    """A task of the run failed for good."""
+    """A task of the run failed; Airflow would try again what is `Transient`."""
 
     def __init__(self, task_id: str, told: str) -> None:
         super().__init__(f"{task_id}: {told}")
@@ -156,7 +157,7 @@ class _Run:
     def __call__(self, operator: OpenSearchMLBaseOperator | OpenSearchDeployTaskSensor) -> Any:
         try:
             return operator.execute({"ti": self})  # type: ignore[typeddict-item]
-        except AirflowFailException as error:
+        except (AirflowFailException, Transient) as error:
             raise TaskFailed(operator.task_id, str(error)) from None
 
     def xcom_push(self, key: str, value: Any) -> None:
