@@ -26,7 +26,7 @@ from pydantic import (
 from opensearch_ml import checks, policies, trusted_endpoints
 from opensearch_ml.answer import Expectation
 from opensearch_ml.errors import InvalidBlueprint
-from opensearch_ml.findings import LITERAL_TAG, REFERENCE_TAG, findings_of
+from opensearch_ml.findings import LITERAL_TAG, REFERENCE_TAG, findings_of, located
 from opensearch_ml.placeholders import as_text
 
 Protocol = Literal["http", "aws_sigv4", "mcp_sse", "mcp_streamable_http"]
@@ -259,11 +259,12 @@ class Blueprint(_Strict):
         return {} if value is None else value  # `iam_role:` with nothing after it is meant as a section
 
     @classmethod
-    def parse(cls, name: str, document: Any, *, source: str) -> Blueprint:
+    def parse(cls, name: str, document: Any, *, source: str, lines: Mapping[str, int] | None = None) -> Blueprint:
         """Check a parsed document and return the blueprint.
 
         :param document: the document, its ``${variables.x}`` filled.
         :param source: where it comes from, for the message.
+        :param lines: the lines of its fields (`documents.Document.lines`), for the findings.
         :raises InvalidBlueprint: with all findings at once.
         """
         if not isinstance(document, Mapping):
@@ -278,7 +279,7 @@ class Blueprint(_Strict):
         else:
             findings += checks.findings(blueprint)
         if findings:
-            raise InvalidBlueprint(source, findings)
+            raise InvalidBlueprint(source, located(findings, lines or {}))
         return blueprint
 
     @property

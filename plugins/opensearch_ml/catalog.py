@@ -10,8 +10,9 @@ from typing import Any
 from opensearch_ml import documents, placeholders
 from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.documents import Document
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
-from opensearch_ml.findings import findings_of, nearest
+from opensearch_ml.findings import findings_of, located, nearest
 from opensearch_ml.targets import Target
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -49,10 +50,10 @@ class Catalog:
             raise InvalidBlueprint(name, findings_of("", problem, nearest(name, files)))
         path = _only(files[name], InvalidBlueprint)
         document = _read(path, InvalidBlueprint)
-        if not isinstance(document, Mapping):
-            return Blueprint.parse(name, document, source=path.name)
-        filled = self._filled(document, self.target(opensearch_conn_id), domain_arn, path)
-        return Blueprint.parse(name, filled, source=path.name)
+        filled = document.content
+        if isinstance(filled, Mapping):
+            filled = self._filled(document, self.target(opensearch_conn_id), domain_arn, path)
+        return Blueprint.parse(name, filled, source=path.name, lines=document.lines)
 
     def target(self, opensearch_conn_id: str) -> Target:
         """Return the target that uses a connection; one without variables and settings if no file does.
@@ -75,14 +76,11 @@ class Catalog:
     def targets(self) -> list[Target]:
         """Read all targets."""
         return [
-            Target.parse(stem, _read(_only(paths, InvalidTarget), InvalidTarget), source=paths[0].name)
-            for stem, paths in sorted(_files(self.targets_folder).items())
+            _target(stem, _only(paths, InvalidTarget)) for stem, paths in sorted(_files(self.targets_folder).items())
         ]
 
-    def _filled(
-        self, document: Mapping[str, Any], target: Target, domain_arn: DomainArn | None, path: Path
-    ) -> dict[str, Any]:
-        defaults = document.get("variables")
+    def _filled(self, document: Document, target: Target, domain_arn: DomainArn | None, path: Path) -> dict[str, Any]:
+        defaults = document.content.get("variables")
         variables = {
             **(defaults if isinstance(defaults, Mapping) else {}),
             **(domain_arn.variables() if domain_arn else {}),
@@ -102,11 +100,11 @@ class Catalog:
             problem = f"needs its own value ({' -> '.join(names)})"
             lacking.append(Finding(where, problem, "Write one of these values itself."))
 
-        written = {key: value for key, value in document.items() if key != "variables"}
+        written = {key: value for key, value in document.content.items() if key != "variables"}
         filled = placeholders.fill_variables(written, placeholders.expand(variables, written, missing, cycle), missing)
         if lacking:
-            raise InvalidBlueprint(path.name, lacking)
-        return filled | ({"variables": defaults} if "variables" in document else {})
+            raise InvalidBlueprint(path.name, located(lacking, document.lines))
+        return filled | ({"variables": defaults} if "variables" in document.content else {})
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:
@@ -124,7 +122,12 @@ def _only(paths: list[Path], error: type[InvalidBlueprint] | type[InvalidTarget]
     return paths[0]
 
 
-def _read(path: Path, error: type[InvalidBlueprint] | type[InvalidTarget]) -> Any:
+def _target(name: str, path: Path) -> Target:
+    document = _read(path, InvalidTarget)
+    return Target.parse(name, document.content, source=path.name, lines=document.lines)
+
+
+def _read(path: Path, error: type[InvalidBlueprint] | type[InvalidTarget]) -> Document:
     try:
         return documents.read(path)
     except documents.Unreadable as unreadable:

@@ -1,6 +1,6 @@
 """One YAML or JSON file, read strictly: what plain YAML would guess at or drop silently is a finding.
 
-A finding tells line and column and the parser's own words, never what the file says there, which may be a secret.
+A finding tells its line and the parser's own words, never what the file says there, which may be a secret.
 """
 
 from __future__ import annotations
@@ -8,30 +8,44 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from yaml.reader import ReaderError
 
 from opensearch_ml.errors import Finding
 from opensearch_ml.findings import FIELD_LIKE
+from opensearch_ml.placeholders import join
 
 MAX_VALUES = 100_000  # nine lines of aliases can stand for a thousand million values
 YAML_TAG = "tag:yaml.org,2002:"
 MERGE = YAML_TAG + "merge"
+JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
 class Unreadable(Exception):  # noqa: N818 (callers turn it into their own error)
     """A file that is no document; `finding` says why."""
 
-    def __init__(self, where: str, problem: str, fix: str = "Correct the file.") -> None:
+    def __init__(self, problem: str, fix: str = "Correct the file.", *, line: int | None = None) -> None:
         super().__init__(problem)
-        self.finding = Finding(where, problem, fix)
+        self.finding = Finding("", problem, fix, line)
 
 
-def read(path: Path) -> Any:
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file says, and where.
+
+    :param lines: the line of every field, counted from 1, by the field's dotted path.
+    """
+
+    content: Any
+    lines: dict[str, int]
+
+
+def read(path: Path) -> Document:
     """Return the document in a file.
 
     :param path: JSON if it ends in ``.json``, else YAML.
@@ -40,43 +54,107 @@ def read(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise Unreadable("file", "is not UTF-8 text") from None
+        raise Unreadable("is not UTF-8 text") from None
     except OSError as error:
-        raise Unreadable("file", f"cannot be read ({error.strerror})") from None
+        raise Unreadable(f"cannot be read ({error.strerror})") from None
+    return parse(text, is_json=path.suffix == ".json")
+
+
+def parse(text: str, *, is_json: bool = False) -> Document:
+    """Return the document that a text is.
+
+    :param is_json: JSON is YAML, but for tabs and for characters escaped as two surrogates.
+    :raises Unreadable: with the one finding that keeps the text from being read.
+    """
     try:
-        # JSON is YAML, but for tabs and for characters escaped as two surrogates.
-        document = _json(text) if path.suffix == ".json" else _yaml(text)
-        values = sum(1 for _ in islice(_values(document), MAX_VALUES + 1))
+        return _json(text) if is_json else _yaml(text)
     except RecursionError:
-        raise Unreadable("file", "is nested too deeply") from None
-    if values > MAX_VALUES:
-        raise Unreadable("file", f"stands for more than {MAX_VALUES} values")
-    return document
+        raise Unreadable("is nested too deeply") from None
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> Document:
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        content = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        where, problem = f"line {error.lineno}, column {error.colno}", f"is not valid JSON ({error.msg})"
+        line, problem = error.lineno, f"is not valid JSON in column {error.colno} ({error.msg})"
+    else:
+        _refuse_too_many(content)
+        return Document(content, _json_lines(text))
     # Raised here, because the failure holds the whole text.
-    raise Unreadable(where, problem)
+    raise Unreadable(problem, line=line)
 
 
-def _yaml(text: str) -> Any:
-    where, problem = "file", "is not valid YAML"
+def _no_number(name: str) -> NoReturn:
+    raise Unreadable(f"holds {name}, which is no number in JSON")
+
+
+def _yaml(text: str) -> Document:
+    line, problem = None, "is not valid YAML"
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return Document(None, {})
+        content = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
-        if error.problem_mark:
-            where = f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
-        problem = f"is not valid YAML ({_words(error.problem or '')})"
+        if mark := error.problem_mark:
+            line, problem = mark.line + 1, f"is not valid YAML in column {mark.column + 1}"
+        problem += f" ({_words(error.problem or '')})"
     except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
         problem = f"holds a character that YAML does not allow (character {error.position + 1})"
     except ValueError:
         problem = "holds a value that is not of its tag"
+    else:
+        _refuse_too_many(content)
+        return Document(content, dict(_yaml_lines(node)))
     # Raised here, because the failure holds a piece of the text.
-    raise Unreadable(where, problem)
+    raise Unreadable(problem, line=line)
+
+
+@dataclass
+class _Around:
+    """The object or array around a token of JSON."""
+
+    path: str
+    at: str | int | None  # the index; or the key, which is None while it has not come
+    keys: dict[Any, int] = field(default_factory=dict)
+
+
+def _json_lines(text: str) -> dict[str, int]:
+    """Return the line of every field in valid JSON, which Python's parser does not tell."""
+    lines: dict[str, int] = {}
+    stack: list[_Around] = []
+    line, end = 1, 0
+    for token in JSON_TOKEN.finditer(text):
+        line, end = line + text.count("\n", end, token.start()), token.start()
+        mark, around = token[0], stack[-1] if stack else None
+        if mark in "]}":
+            stack.pop()
+        elif mark == "," and around:
+            around.at = around.at + 1 if isinstance(around.at, int) else None
+        elif around and around.at is None:
+            around.at = json.loads(mark)
+            lines[join(around.path, around.at)] = line
+            _refuse_second(around.at, around.keys, line)
+        elif mark != ":":
+            path = join(around.path, around.at) if around else ""
+            lines.setdefault(path, line)
+            if mark in "[{":
+                stack.append(_Around(path, 0 if mark == "[" else None))
+    return lines
+
+
+def _yaml_lines(node: yaml.Node, path: str = "") -> Iterator[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = join(path, key.value)
+            yield inner, key.start_mark.line + 1
+            yield from _yaml_lines(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield join(path, index), item.start_mark.line + 1
+            yield from _yaml_lines(item, join(path, index))
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,7 +165,10 @@ class _Loader(yaml.SafeLoader):
         self.deep_construct = True  # only so does the constructor refuse an alias inside its own anchor
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        _unique([(self.construct_object(key, deep=True), None) for key, _ in node.value if key.tag != MERGE], node)
+        keys: dict[Any, int] = {}
+        for key, _ in node.value:
+            if key.tag != MERGE and isinstance(key, yaml.ScalarNode):
+                _refuse_second(self.construct_object(key, deep=True), keys, key.start_mark.line + 1)
         return super().construct_mapping(node, deep)
 
 
@@ -107,15 +188,12 @@ for _type, _pattern, _first in (
     _Loader.add_implicit_resolver(YAML_TAG + _type, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def _unique(pairs: list[tuple[Any, Any]], node: yaml.MappingNode | None = None) -> dict[Any, Any]:
+def _refuse_second(key: Hashable, before: dict[Any, int], line: int) -> None:
     # Both formats silently keep the last of two.
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            name = f"key {key}" if FIELD_LIKE.fullmatch(str(key)) else "a key"
-            where = f"line {node.start_mark.line + 1}" if node else "file"
-            raise Unreadable(where, f"{name} is given {keys.count(key)} times", "Remove all but one.")
-    return dict(pairs) if node is None else {}
+    if key in before:
+        name = f"key {key}" if FIELD_LIKE.fullmatch(str(key)) else "a key"
+        raise Unreadable(f"{name} was given before, in line {before[key]}", "Remove one of them.", line=line)
+    before[key] = line
 
 
 def _words(problem: str) -> str:
@@ -125,6 +203,11 @@ def _words(problem: str) -> str:
         return quoted[0] if own else "'…'"
 
     return re.sub(r"'[^']*'", masked, problem)
+
+
+def _refuse_too_many(content: Any) -> None:
+    if sum(1 for _ in islice(_values(content), MAX_VALUES + 1)) > MAX_VALUES:
+        raise Unreadable(f"stands for more than {MAX_VALUES} values")
 
 
 def _values(tree: Any) -> Iterator[Any]:

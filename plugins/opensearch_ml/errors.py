@@ -88,14 +88,21 @@ class Finding:
     :param path: dotted path of the field, for instance ``connector.actions.0.url``.
     :param problem: what is wrong, without the value, which may be a secret.
     :param fix: what to write instead.
+    :param line: the field's line in its file, counted from 1, or that of the nearest field around it.
     """
 
     path: str
     problem: str
     fix: str
+    line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem}. {self.fix}"
+        return f"{self.path or 'file'}: {self.problem}. {self.fix}"
+
+    @property
+    def where(self) -> str:
+        """Line and path, as far as they are known: ``line 12, connector.name``."""
+        return ", ".join([f"line {self.line}"] * (self.line is not None) + [self.path] * bool(self.path)) or "file"
 
 
 class _InvalidFile(Final):
@@ -106,9 +113,14 @@ class _InvalidFile(Final):
         count = len(self.findings)
         super().__init__(
             f"{self.kind} {source} has {count} {'finding' if count == 1 else 'findings'}; nothing was written",
-            evidence="; ".join(f"{f.path or 'file'}: {f.problem}" for f in self.findings),
+            evidence="; ".join(f"{f.where}: {f.problem}" for f in self.findings),
             fix=" ".join(dict.fromkeys(f.fix for f in self.findings)),
         )
+
+    def __str__(self) -> str:
+        if len(self.findings) == 1:
+            return super().__str__()
+        return _numbered(self.cause, [f"{f.where}: {f.problem}\nfix: {f.fix}" for f in self.findings])
 
     def __reduce__(self) -> tuple:
         return type(self), (self.source, self.findings)
@@ -142,8 +154,7 @@ class PreflightFailed(Final):
         )
 
     def __str__(self) -> str:
-        numbered = (f"{number}. {problem}" for number, problem in enumerate(self.problems, start=1))
-        return "\n".join([self.cause, *(text.replace("\n", "\n   ") for text in numbered)])
+        return _numbered(self.cause, [str(problem) for problem in self.problems])
 
     def __reduce__(self) -> tuple:
         return type(self), (self.name, self.problems)
@@ -203,3 +214,8 @@ class SmokeTestFailed(Final):
 
 def _rebuild(cls: type[OpenSearchMLError], cause: str, evidence: str, fix: str) -> OpenSearchMLError:
     return cls(cause, evidence=evidence, fix=fix)
+
+
+def _numbered(cause: str, blocks: Sequence[str]) -> str:
+    numbered = (f"{number}. {block}" for number, block in enumerate(blocks, start=1))
+    return "\n".join([cause, *(text.replace("\n", "\n   ") for text in numbered)])

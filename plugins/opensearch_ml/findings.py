@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -23,6 +24,22 @@ def findings_of(error: ValidationError | str, problem: Any = None, fix: str = ""
     if isinstance(error, str):
         return [Finding(error, problem, fix)]
     return [_finding(detail, problem) for detail in error.errors(include_input=False, include_url=False)]
+
+
+def located(findings: Iterable[Finding], lines: Mapping[str, int]) -> list[Finding]:
+    """Return the findings with their lines, in the order of the file.
+
+    :param lines: of every field in the file (`documents.Document.lines`); a field that is not in it, because it is
+        missing or came with a variable, has the line of the nearest field around it.
+    """
+    found = [finding if finding.line else replace(finding, line=_line(finding.path, lines)) for finding in findings]
+    return sorted(found, key=lambda finding: finding.line or 0)
+
+
+def _line(path: str, lines: Mapping[str, int]) -> int | None:
+    while path and path not in lines:
+        path = path.rpartition(".")[0]
+    return lines.get(path)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from opensearch_ml import literal_secrets, placeholders
 from opensearch_ml.errors import InvalidTarget
-from opensearch_ml.findings import findings_of
+from opensearch_ml.findings import findings_of, located
 
 
 class _Strict(BaseModel):
@@ -61,9 +61,10 @@ class Target(_Strict):
     role_mapping: dict[str, RoleMapping] = Field(default_factory=dict)
 
     @classmethod
-    def parse(cls, name: str, document: Any, *, source: str) -> Target:
+    def parse(cls, name: str, document: Any, *, source: str, lines: Mapping[str, int] | None = None) -> Target:
         """Check a parsed document and return the target.
 
+        :param lines: the lines of its fields (`documents.Document.lines`), for the findings.
         :raises InvalidTarget: with all findings at once.
         """
         if not isinstance(document, Mapping):
@@ -79,5 +80,5 @@ class Target(_Strict):
         except ValidationError as error:
             findings += findings_of(error, cls)
         if findings:
-            raise InvalidTarget(source, findings)
+            raise InvalidTarget(source, located(findings, lines or {}))
         return target

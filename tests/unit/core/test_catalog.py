@@ -96,6 +96,38 @@ def test_a_file_that_cannot_be_read_is_a_finding_of_its_kind(files):
         files.catalog.blueprint("a")
 
 
+def test_findings_of_every_kind_have_their_lines_and_those_in_a_variable_that_of_its_use(files):
+    text = (
+        "variables: {headers: {Authorization: secret}}\n"
+        "connector:\n"
+        "  protocol: smtp\n"
+        "  nam: a\n"
+        "  actions:\n"
+        "    - {action_type: predict, url: a,\n"
+        "       request_body: 1}\n"
+    )
+    files.blueprint("a.yaml", text)
+    with pytest.raises(InvalidBlueprint) as caught:
+        files.catalog.blueprint("a")
+    assert {(one.path, one.line) for one in caught.value.findings} == {
+        ("connector.name", 2),
+        ("connector.protocol", 3),
+        ("connector.nam", 4),
+        ("connector.actions.0.method", 6),
+        ("connector.actions.0.request_body", 7),
+    }
+    good = document()
+    good["connector"]["actions"][0]["headers"] = "${variables.headers}"
+    good["variables"] = {"headers": {"Authorization": "secret"}}
+    text = json.dumps(good, indent=1)
+    files.blueprint("b.json", text)
+    with pytest.raises(InvalidBlueprint) as caught:
+        files.catalog.blueprint("b")
+    finding = only(caught.value)
+    assert finding.path == "connector.actions.0.headers.Authorization"
+    assert "${variables.headers}" in text.splitlines()[finding.line - 1]
+
+
 @pytest.mark.parametrize("text", ["", "# nothing", "- a", "text", "7"])
 def test_a_file_that_holds_no_mapping_is_a_finding(files, text):
     files.blueprint("a.yaml", text)

@@ -14,7 +14,7 @@ def read(tmp_path):
     def written(text: str | bytes, name: str = "a.yaml"):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return documents.read(path)
+        return documents.read(path).content
 
     return written
 
@@ -26,7 +26,7 @@ def unreadable(read):
             read(text, name)
         assert CANARY not in "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
         assert caught.value.__context__ is None or caught.value.__suppress_context__
-        return str(caught.value.finding)
+        return f"{caught.value.finding.where}: {caught.value.finding}"
 
     return refused
 
@@ -83,19 +83,22 @@ def test_json_with_tabs_and_escaped_surrogates_is_read(read):
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        (f"a: [1\nkey: {CANARY}", "line 2, column 4: is not valid YAML"),
-        (f"a: 'x\nkey: {CANARY}", "is not valid YAML (found unexpected end of stream)"),
-        (f"ok: 1\nkey: x: {CANARY}", "line 2, column 7: is not valid YAML (mapping values are not allowed here)"),
-        (f"key: *{CANARY}", "line 1, column 6: is not valid YAML (found undefined alias '…')"),
-        (f"key: !{CANARY} x", "is not valid YAML (could not determine a constructor for the tag '…')"),
-        (f"key: !!{CANARY} x", "is not valid YAML (could not determine a constructor for the tag '…')"),
+        (f"a: [1\nkey: {CANARY}", "line 2: file: is not valid YAML in column 4"),
+        (f"a: 'x\nkey: {CANARY}", "is not valid YAML in column 57 (found unexpected end of stream)"),
+        (
+            f"ok: 1\nkey: x: {CANARY}",
+            "line 2: file: is not valid YAML in column 7 (mapping values are not allowed here)",
+        ),
+        (f"key: *{CANARY}", "line 1: file: is not valid YAML in column 6 (found undefined alias '…')"),
+        (f"key: !{CANARY} x", "is not valid YAML in column 6 (could not determine a constructor for the tag '…')"),
+        (f"key: !!{CANARY} x", "is not valid YAML in column 6 (could not determine a constructor for the tag '…')"),
         (f"key: @{CANARY}", "found character '@' that cannot start any token"),
         (f"key: !!int {CANARY}", "file: holds a value that is not of its tag"),
         (f"? [{CANARY}]\n: 1", "found unhashable key"),
-        (f"key: \x07{CANARY}", "file: holds a character that YAML does not allow (character 6)"),
-        (f"a: 1\n---\nkey: {CANARY}", "line 2, column 1: is not valid YAML"),
-        (f"{CANARY}: 1\n{CANARY}: 2", "line 1: a key is given 2 times"),
-        ("a: 1\nb: {c: 1,\n c: 2}", "line 2: key c is given 2 times"),
+        (f"key: \x07{CANARY}", "line 1: file: holds a character that YAML does not allow (character 6)"),
+        (f"a: 1\n---\nkey: {CANARY}", "line 2: file: is not valid YAML in column 1"),
+        (f"{CANARY}: 1\n{CANARY}: 2", "line 2: file: a key was given before, in line 1"),
+        ("a: 1\nb: {c: 1,\n c: 2}", "line 3: file: key c was given before, in line 2"),
         ("a: &a [*a]", "found unconstructable recursive node"),
         ("a: !!python/object/apply:os.system [x]", "tag:yaml.org,2002:python/object/apply:os.system"),
         ("a: !!timestamp 2024-01-01", "is not valid YAML"),
@@ -111,10 +114,11 @@ def test_broken_yaml_is_told_by_its_place_and_never_by_its_text(unreadable, text
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        (f'{{"a": 1,\n "key" "{CANARY}"}}', "line 2, column 8: is not valid JSON (Expecting ':' delimiter)"),
-        (f'{{"a": "{CANARY}', "is not valid JSON (Unterminated string starting at)"),
-        (f'{{"a": 1, "a": "{CANARY}"}}', "file: key a is given 2 times"),
-        ("", "line 1, column 1: is not valid JSON (Expecting value)"),
+        (f'{{"a": 1,\n "key" "{CANARY}"}}', "line 2: file: is not valid JSON in column 8 (Expecting ':' delimiter)"),
+        (f'{{"a": "{CANARY}', "is not valid JSON in column 7 (Unterminated string starting at)"),
+        (f'{{"a": 1,\n\n"a": "{CANARY}"}}', "line 3: file: key a was given before, in line 1"),
+        ('{"a": NaN}', "file: holds NaN, which is no number in JSON"),
+        ("", "line 1: file: is not valid JSON in column 1 (Expecting value)"),
         ("[" * 100_000, "file: is nested too deeply"),
     ],
 )
@@ -124,7 +128,7 @@ def test_broken_json_is_told_by_its_place_and_never_by_its_text(unreadable, text
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.json"])
 def test_text_that_is_not_utf8_is_told(unreadable, name):
-    assert unreadable(f"a: {CANARY}".encode("utf-16"), name) == "file: is not UTF-8 text. Correct the file."
+    assert unreadable(f"a: {CANARY}".encode("utf-16"), name) == "file: file: is not UTF-8 text. Correct the file."
     assert "is not UTF-8 text" in unreadable("a: ü".encode("latin-1"), name)
 
 
@@ -138,3 +142,79 @@ def test_a_file_that_cannot_be_opened_is_told(tmp_path):
     with pytest.raises(Unreadable) as caught:
         documents.read(tmp_path / "absent.yaml")
     assert str(caught.value.finding) == "file: cannot be read (No such file or directory). Correct the file."
+
+
+AS_YAML = """\
+connector:
+  name: a
+
+  actions:
+    - url: b
+      headers: {x: 1,
+                y: 2}
+    -
+      url: >
+        c
+"""
+AS_JSON = """{
+"connector": {"name": "a",
+
+    "actions": [
+    {"url": "b: {[,",
+      "headers": {"x": 1,
+                "y": "\\" \\n"}},
+    {
+      "url": "c"}, [], 1.5, true
+]}
+}
+"""
+
+
+def test_every_field_of_yaml_has_its_line():
+    assert documents.parse(AS_YAML).lines == {
+        "connector": 1,
+        "connector.name": 2,
+        "connector.actions": 4,
+        "connector.actions.0": 5,
+        "connector.actions.0.url": 5,
+        "connector.actions.0.headers": 6,
+        "connector.actions.0.headers.x": 6,
+        "connector.actions.0.headers.y": 7,
+        "connector.actions.1": 9,
+        "connector.actions.1.url": 9,
+    }
+
+
+def test_every_field_of_json_has_its_line():
+    assert documents.parse(AS_JSON, is_json=True).lines == {
+        "": 1,
+        "connector": 2,
+        "connector.name": 2,
+        "connector.actions": 4,
+        "connector.actions.0": 5,
+        "connector.actions.0.url": 5,
+        "connector.actions.0.headers": 6,
+        "connector.actions.0.headers.x": 6,
+        "connector.actions.0.headers.y": 7,
+        "connector.actions.1": 8,
+        "connector.actions.1.url": 9,
+        "connector.actions.2": 9,
+        "connector.actions.3": 9,
+        "connector.actions.4": 9,
+    }
+
+
+def test_what_an_alias_brings_has_the_line_where_it_stands():
+    text = "base: &base\n  a: 1\n  b: 2\none:\n  <<: *base\n  b: 3\ntwo: *base\n"
+    lines = documents.parse(text).lines
+    assert {path: lines[path] for path in ("one", "one.a", "one.b", "two", "two.a")} == {
+        "one": 4,
+        "one.a": 2,
+        "one.b": 6,
+        "two": 7,
+        "two.a": 2,
+    }
+
+
+def test_keys_with_dots_are_not_taken_for_one_another():
+    assert documents.parse('{"a.b": 1, "a": {"b": 2}}', is_json=True).content == {"a.b": 1, "a": {"b": 2}}

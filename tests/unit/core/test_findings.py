@@ -6,8 +6,8 @@ import traceback
 import pytest
 from examples import CANARY, action, document, only, paths, refusal, refused
 
-from opensearch_ml.errors import InvalidBlueprint, InvalidTarget
-from opensearch_ml.findings import closest, nearest
+from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
+from opensearch_ml.findings import closest, located, nearest
 from opensearch_ml.targets import Target
 
 
@@ -88,6 +88,44 @@ def test_all_findings_come_at_once_each_with_its_path():
         "y",
     }
     assert "has 6 findings; nothing was written" in str(error)
+
+
+def test_a_single_finding_is_told_as_cause_evidence_and_fix():
+    error = InvalidBlueprint("a.yaml", [Finding("connector.name", "is missing", "Add it.", 3)])
+    assert str(error) == (
+        "blueprint a.yaml has 1 finding; nothing was written\n"
+        "  evidence: line 3, connector.name: is missing\n"
+        "  fix: Add it."
+    )
+
+
+def test_several_findings_are_told_one_by_one_each_with_its_own_fix():
+    error = InvalidBlueprint("a.yaml", [Finding("", "is odd", "Make it even."), Finding("x", "is y", "Write z.", 7)])
+    assert str(error) == (
+        "blueprint a.yaml has 2 findings; nothing was written\n"
+        "1. file: is odd\n"
+        "   fix: Make it even.\n"
+        "2. line 7, x: is y\n"
+        "   fix: Write z."
+    )
+
+
+def test_a_finding_has_the_line_of_its_field_or_of_the_nearest_field_around_it():
+    lines = {"connector": 1, "connector.actions": 5, "connector.actions.0": 6, "connector.actions.0.url": 7}
+    found = [
+        Finding("connector.actions.0.headers.X-A.b", "c", "d"),
+        Finding("connector.actions.0.url", "c", "d"),
+        Finding("connector.name", "c", "d"),
+        Finding("model.name", "c", "d"),
+        Finding("", "c", "d", 9),
+    ]
+    assert [(one.path, one.line) for one in located(found, lines)] == [
+        ("model.name", None),
+        ("connector.name", 1),
+        ("connector.actions.0.headers.X-A.b", 6),
+        ("connector.actions.0.url", 7),
+        ("", 9),
+    ]
 
 
 @pytest.mark.parametrize("key", ["reference", "literal", "conn_id", "field"])
