@@ -6,6 +6,8 @@ import asyncio
 import base64
 import functools
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +43,12 @@ async def similarities(query: str, documents: Sequence[str]) -> list[float]:
     """Cosine between the query and each document, from 0 (opposed or unrelated) to 1."""
     asked, *found = await embed([query, *documents])
     return [max(0.0, round(sum(a * b for a, b in zip(asked, vector, strict=True)), _DECIMALS)) for vector in found]
+
+
+def word_weights(text: str) -> dict[str, float]:
+    """A sparse encoding: each word and how much it counts, more the oftener and the longer it is."""
+    counts = Counter(re.findall(r"\w+", text.lower()))
+    return {word: round(math.log1p(count) * math.log1p(len(word)), _DECIMALS) for word, count in counts.items()}
 
 
 def chat(prompt: str, max_tokens: int | None = None) -> tuple[str, bool]:

@@ -95,7 +95,8 @@ class ApiFamily:
     :param authenticate: raises :class:`ApiError` unless the call's credential is accepted; tells who it is if it can.
     :param fault: the error that the service gives with a status when it fails by itself.
     :param error_response: an error in the service's shape.
-    :param routes: path, with ``{parameter}`` as Starlette has it, to its handler. All are POST.
+    :param routes: path, with ``{parameter}`` as Starlette has it, to its handler, for POST.
+    :param reads: the same for GET.
     :param operations: value of the header ``x-amz-target`` to its handler, for the services that have one path, ``/``.
     :param authorize: raises :class:`ApiError` unless the caller may do what the call asks for.
     """
@@ -106,6 +107,7 @@ class ApiFamily:
     fault: Callable[[int], ApiError]
     error_response: Callable[[ApiError], Response]
     routes: Mapping[str, Handler] = field(default_factory=dict)
+    reads: Mapping[str, Handler] = field(default_factory=dict)
     operations: Mapping[str, Handler] = field(default_factory=dict)
     authorize: Callable[[Call], Awaitable[None]] = allow_everything
 

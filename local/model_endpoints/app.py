@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.model_endpoints.account import AccountError
+from local.model_endpoints.aleph_alpha import ALEPH_ALPHA
 from local.model_endpoints.api import ApiError, ApiFamily, Call, Handler
 from local.model_endpoints.bearer import fingerprint as bearer_fingerprint_of
 from local.model_endpoints.bedrock import BEDROCK
@@ -23,13 +24,15 @@ from local.model_endpoints.behaviour import Behaviour
 from local.model_endpoints.cohere import COHERE
 from local.model_endpoints.comprehend import COMPREHEND
 from local.model_endpoints.control import ServerState, control_routes
+from local.model_endpoints.google import GOOGLE
 from local.model_endpoints.keys import AcceptedKeys
 from local.model_endpoints.openai import OPENAI
 from local.model_endpoints.recorder import RecordedRequest
 from local.model_endpoints.sagemaker import SAGEMAKER
 from local.model_endpoints.textract import TEXTRACT
+from local.model_endpoints.yandex import YANDEX
 
-FAMILIES = (OPENAI, COHERE, SAGEMAKER, BEDROCK, COMPREHEND, TEXTRACT)
+FAMILIES = (OPENAI, COHERE, SAGEMAKER, BEDROCK, COMPREHEND, TEXTRACT, GOOGLE, ALEPH_ALPHA, YANDEX)
 UNKNOWN_FAMILY = "unknown"
 
 _log = logging.getLogger(__name__)
@@ -43,8 +46,9 @@ def create_app(keys: AcceptedKeys) -> Starlette:
     state = ServerState(keys)
     routes = control_routes(state)
     for family in FAMILIES:
-        for path, handler in family.routes.items():
-            routes.append(Route(path, _endpoint(state, family, handler), methods=["POST"]))
+        for method, handlers in (("POST", family.routes), ("GET", family.reads)):
+            for path, handler in handlers.items():
+                routes.append(Route(path, _endpoint(state, family, handler), methods=[method]))
     routes.append(Route("/", _endpoint_by_target(state), methods=["POST"]))
     routes.append(Route("/{path:path}", _unknown_path(state), methods=_METHODS))
     return Starlette(routes=routes)

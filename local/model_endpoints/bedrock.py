@@ -1,19 +1,19 @@
-"""Amazon Bedrock runtime: InvokeModel for Titan text embeddings, Cohere and Claude, and Converse for any model.
+"""Amazon Bedrock: InvokeModel and Converse of its runtime, Rerank of its agent runtime, and batch jobs.
 
-Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
+Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime, timezone
 
 from starlette.responses import JSONResponse, Response
 
-from local.model_endpoints.answers import chat, count_tokens, embed, message_text, resize_without_norm
-from local.model_endpoints.api import ApiError, ApiFamily, Call, Caller, required
+from local.model_endpoints.answers import similarities
+from local.model_endpoints.api import ApiError, ApiFamily, Call, Caller
 from local.model_endpoints.aws import (
     Permission,
     authenticate_as,
@@ -22,49 +22,101 @@ from local.model_endpoints.aws import (
     fault_named,
     fingerprint,
 )
-from local.model_endpoints.cohere import embed_texts, rerank_documents
+from local.model_endpoints.batch_jobs import BatchJob, BatchJobs
+from local.model_endpoints.bedrock_models import converse, invocation_of, require
 
 # An id may come as the ARN of a model or inference profile, and with a region group before the maker's name.
 _BEFORE_THE_MODEL = re.compile(
     r"^(?P<arn>arn:aws[\w-]*:bedrock:[^/]+/)?(?P<group>(us|eu|apac|jp|au|ca|global|us-gov)\.)?"
 )
 _UNKNOWN_MODEL = "The provided model identifier is invalid."
-_EMBEDDING_SIZES = (256, 512, 1024)
+_UNKNOWN_JOB = "Could not find the requested job."
 
-Invocation = Callable[[str, dict[str, Any], int | None], Awaitable[dict[str, Any]]]
+_jobs = BatchJobs()
 
 
 async def _invoke(call: Call) -> Response:
     model = _BEFORE_THE_MODEL.sub("", call.parameters["model"])
-    invocation = next((answer for prefix, answer in _INVOCATIONS.items() if model.startswith(prefix)), None)
+    invocation = invocation_of(model)
     if invocation is None:
         raise ApiError(400, _UNKNOWN_MODEL)
     return JSONResponse(await invocation(model, call.json_object(), call.dimension))
 
 
 async def _converse(call: Call) -> Response:
-    request = call.json_object()
-    messages = _required(request, "messages")
-    asked = [message_text(message.get("content")) for message in messages]
-    text, cut = chat(asked[-1], request.get("inferenceConfig", {}).get("maxTokens"))
-    tokens = {"inputTokens": count_tokens(*asked), "outputTokens": count_tokens(text)}
-    return JSONResponse(
-        {
-            "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
-            "stopReason": "max_tokens" if cut else "end_turn",
-            "usage": {**tokens, "totalTokens": sum(tokens.values())},
-            "metrics": {"latencyMs": 1},
-        }
-    )
+    return JSONResponse(converse(call.json_object()))
 
 
 async def _refuse_to_stream(call: Call) -> Response:
     raise ApiError(400, "this double answers whole responses only: call invoke or converse")
 
 
+async def _rerank(call: Call) -> Response:
+    request = call.json_object()
+    [query], sources = require(request, "queries"), require(request, "sources")
+    asked = require(request, "rerankingConfiguration")["bedrockRerankingConfiguration"]
+    texts = [source["inlineDocumentSource"]["textDocument"]["text"] for source in sources]
+    scores = await similarities(query["textQuery"]["text"], texts)
+    ranked = sorted(range(len(texts)), key=lambda index: -scores[index])[: asked.get("numberOfResults")]
+    return JSONResponse({"results": [{"index": index, "relevanceScore": scores[index]} for index in ranked]})
+
+
+async def _create_job(call: Call) -> Response:
+    request = call.json_object()
+    for field in ("jobName", "modelId", "roleArn", "inputDataConfig", "outputDataConfig"):
+        require(request, field)
+    job_id = uuid.uuid4().hex[:12]
+    arn = (
+        call.caller.arn("bedrock", f"model-invocation-job/{job_id}")
+        if call.caller
+        else f"arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/{job_id}"
+    )
+    _jobs.add(job_id, arn, {**request, "submitTime": datetime.now(timezone.utc).isoformat()})
+    return JSONResponse({"jobArn": arn})
+
+
+async def _get_job(call: Call) -> Response:
+    job = _existing(call)
+    return JSONResponse({"jobArn": job.arn, "status": job.status, **job.request})
+
+
+async def _stop_job(call: Call) -> Response:
+    job = _existing(call)
+    if not _jobs.stop(_job_id(call)):
+        raise ApiError(409, f"The job {job.arn} has ended.", "ConflictException")
+    return JSONResponse({})
+
+
+def _existing(call: Call) -> BatchJob:
+    job = _jobs.find(_job_id(call))
+    if job is None:
+        raise ApiError(404, _UNKNOWN_JOB, "ResourceNotFoundException")
+    return job
+
+
+def _job_id(call: Call) -> str:
+    return call.parameters["job"].rpartition("/")[2]  # it may come as the job's ARN
+
+
 def _permissions(call: Call, caller: Caller) -> Iterator[Permission]:
-    action = f"bedrock:InvokeModel{'WithResponseStream' if call.path.endswith('-stream') else ''}"
-    asked = call.parameters["model"]
+    if "job" in call.parameters:
+        action = "StopModelInvocationJob" if call.path.endswith("/stop") else "GetModelInvocationJob"
+        yield Permission(f"bedrock:{action}", caller.arn("bedrock", f"model-invocation-job/{_job_id(call)}"))
+    elif "model" in call.parameters:
+        action = f"bedrock:InvokeModel{'WithResponseStream' if call.path.endswith('-stream') else ''}"
+        yield from _of_model(action, call.parameters["model"], caller)
+    elif call.path == "/rerank":
+        yield Permission("bedrock:Rerank")
+        asked = call.json_object()["rerankingConfiguration"]["bedrockRerankingConfiguration"]
+        yield from _of_model("bedrock:InvokeModel", asked["modelConfiguration"]["modelArn"], caller)
+    else:
+        request = call.json_object()
+        yield Permission("bedrock:CreateModelInvocationJob", caller.arn("bedrock", "model-invocation-job/*"))
+        yield from _of_model("bedrock:CreateModelInvocationJob", request["modelId"], caller)
+        yield Permission("iam:PassRole", request["roleArn"], {"iam:PassedToService": "bedrock.amazonaws.com"})
+
+
+def _of_model(action: str, asked: str, caller: Caller) -> Iterator[Permission]:
     parts = _BEFORE_THE_MODEL.match(asked)
     model = _BEFORE_THE_MODEL.sub("", asked)
     foundation_model = caller.arn("bedrock", f"foundation-model/{model}", account_id="")
@@ -77,61 +129,6 @@ def _permissions(call: Call, caller: Caller) -> Iterator[Permission]:
         yield Permission(action, asked if parts and parts["arn"] else foundation_model)
 
 
-async def _titan_embedding(model: str, request: dict[str, Any], dimension: int | None) -> dict[str, Any]:
-    text = _required(request, "inputText")
-    wanted = request.get("dimensions")
-    if wanted is not None and (model.endswith("-v1") or wanted not in _EMBEDDING_SIZES):
-        raise ApiError(400, "Malformed input request: #/dimensions: not a valid value, please reformat your input.")
-    [vector] = await embed([text], wanted)
-    if dimension is not None:
-        vector = resize_without_norm(vector, dimension)
-    body = {"embedding": vector, "inputTextTokenCount": count_tokens(text)}
-    return body if model.endswith("-v1") else {**body, "embeddingsByType": {"float": vector}}
-
-
-async def _cohere_embedding(model: str, request: dict[str, Any], dimension: int | None) -> dict[str, Any]:
-    _required(request, "input_type")
-    # Version 4 answers by type unless one type was left to it; version 3 only when it was asked for types.
-    return await embed_texts(request, request.get("embedding_types"), dimension)
-
-
-async def _cohere_rerank(model: str, request: dict[str, Any], dimension: int | None) -> dict[str, Any]:
-    return {"results": await rerank_documents(request)}
-
-
-async def _claude(model: str, request: dict[str, Any], dimension: int | None) -> dict[str, Any]:
-    if "prompt" in request:  # the text completions of Claude 2
-        text, cut = chat(request["prompt"].split("Human:")[-1].split("Assistant:")[0], request["max_tokens_to_sample"])
-        reason = "max_tokens" if cut else "stop_sequence"
-        return {"type": "completion", "completion": f" {text}", "stop_reason": reason, "stop": "\n\nHuman:"}
-    for field in ("anthropic_version", "max_tokens", "messages"):
-        _required(request, field)
-    asked = [message_text(message.get("content")) for message in request["messages"]]
-    text, cut = chat(asked[-1], request["max_tokens"])
-    return {
-        "id": f"msg_bdrk_{uuid.uuid4().hex[:24]}",
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": "max_tokens" if cut else "end_turn",
-        "stop_sequence": None,
-        "usage": {"input_tokens": count_tokens(*asked), "output_tokens": count_tokens(text)},
-    }
-
-
-def _required(request: dict[str, Any], field: str) -> Any:
-    missing = f"Malformed input request: #: required key [{field}] not found, please reformat your input and try again."
-    return required(request, field, missing)
-
-
-_INVOCATIONS: dict[str, Invocation] = {
-    "amazon.titan-embed-text-": _titan_embedding,
-    "cohere.embed-": _cohere_embedding,
-    "cohere.rerank-": _cohere_rerank,
-    "anthropic.claude": _claude,
-}
-
 BEDROCK = ApiFamily(
     name="bedrock",
     routes={
@@ -139,7 +136,11 @@ BEDROCK = ApiFamily(
         "/model/{model:path}/converse": _converse,
         "/model/{model:path}/invoke-with-response-stream": _refuse_to_stream,
         "/model/{model:path}/converse-stream": _refuse_to_stream,
+        "/rerank": _rerank,
+        "/model-invocation-job": _create_job,
+        "/model-invocation-job/{job:path}/stop": _stop_job,
     },
+    reads={"/model-invocation-job/{job:path}": _get_job},
     fingerprint=fingerprint,
     authenticate=authenticate_as("bedrock"),
     authorize=authorize_by(_permissions),

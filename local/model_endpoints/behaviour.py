@@ -16,7 +16,7 @@ Fault = Literal["non_json", "close"]
 class Behaviour:
     """What happens to the requests that match. Everything not set stays as it would be.
 
-    :param family: ``openai``, ``cohere``, ``sagemaker``, ``bedrock``, ``comprehend`` or ``textract``; ``None`` is all.
+    :param family: the name of a family, for instance ``openai`` (``app.FAMILIES``); ``None`` is all.
     :param fingerprint: only requests that carry this credential; ``None`` is any request.
     :param status: answer this HTTP status, in the service's own error shape.
     :param delay_s: wait this long, in seconds, before anything else.

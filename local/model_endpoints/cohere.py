@@ -1,10 +1,12 @@
-"""Cohere's API, versions 1 and 2: embed, rerank and chat. Bedrock's Cohere models answer with the same bodies.
+"""Cohere's API, versions 1 and 2: embed, rerank and chat. Bedrock's Cohere models answer with the same bodies, and
+Jina's rerank is called and answers like version 1.
 
 Source: https://docs.cohere.com/reference/about and https://docs.cohere.com/reference/errors.
 """
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +26,7 @@ from local.model_endpoints.answers import (
 from local.model_endpoints.api import ApiError, ApiFamily, Call, refuse_stream, required
 from local.model_endpoints.bearer import bearer_key, fingerprint
 from local.model_endpoints.keys import AcceptedKeys
+from local.model_endpoints.pictures import caption
 
 _FAULTS = {
     401: "invalid api token",
@@ -48,9 +51,12 @@ async def embed_texts(request: dict[str, Any], types: list[str] | None, dimensio
     :param types: embedding types, such as ``float`` and ``int8``, for an answer by type; ``None`` for plain lists.
     :param dimension: a wrong dimension that a behaviour asks for.
     """
-    if request.get("images") or request.get("inputs"):
-        raise ApiError(400, "this double embeds texts only: give texts")
-    texts = required(request, "texts", "invalid request: one of texts or images must be provided")
+    if request.get("inputs"):
+        raise ApiError(400, "this double embeds texts and images only: give texts or images")
+    if images := request.get("images"):
+        texts = list(map(_shown, images))
+    else:
+        texts = required(request, "texts", "invalid request: one of texts or images must be provided")
     if unknown := set(types or ()) - set(_QUANTISED):
         raise ApiError(400, f"invalid request: embedding types {sorted(unknown)} are not valid")
     vectors = await embed(texts, request.get("output_dimension"))
@@ -59,7 +65,7 @@ async def embed_texts(request: dict[str, Any], types: list[str] | None, dimensio
     by_type = {kind: _QUANTISED[kind](np.asarray(vectors)) for kind in types or ()}
     return {
         "id": str(uuid.uuid4()),
-        "texts": texts,
+        "texts": [] if images else texts,
         "embeddings": by_type if types else vectors,
         "response_type": "embeddings_by_type" if types else "embeddings_floats",
     }
@@ -96,7 +102,7 @@ async def _embed_v2(call: Call) -> Response:
 
 async def _rerank_v1(call: Call) -> Response:
     request = call.json_object()
-    _check_model(request, "rerank-", default="rerank-english-v3.0")
+    _check_model(request, "rerank-", "jina-reranker-", default="rerank-english-v3.0")
     return JSONResponse(
         {"id": str(uuid.uuid4()), "results": await rerank_documents(request), "meta": _meta("1", search_units=1)}
     )
@@ -151,11 +157,21 @@ async def _chat_v2(call: Call) -> Response:
     )
 
 
-def _check_model(request: dict[str, Any], prefix: str, default: str | None = None) -> None:
+def _shown(image: str) -> str:
+    kind, _, data = image.partition(";base64,")
+    try:
+        if not kind.startswith("data:image/"):
+            raise ValueError("no data URL of an image")
+        return caption(base64.b64decode(data, validate=True))
+    except ValueError as error:
+        raise ApiError(400, f"invalid request: image format is not valid ({error})") from None
+
+
+def _check_model(request: dict[str, Any], *prefixes: str, default: str | None = None) -> None:
     model = str(request.get("model") or default or "")
     if not model:
         raise ApiError(400, "invalid request: model is required")
-    if not model.startswith(prefix):
+    if not model.startswith(prefixes):
         message = (
             f"model '{model}' not found, make sure the correct model ID was used and that you have access to the model."
         )
@@ -170,7 +186,7 @@ async def _authenticate(call: Call, keys: AcceptedKeys) -> None:
     key = bearer_key(call.headers)
     if not key:
         raise ApiError(401, "no api key supplied")
-    if not keys.accepts_bearer("cohere", key):
+    if not keys.accepts("cohere", key):
         raise _fault(401)
 
 

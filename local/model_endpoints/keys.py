@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from local.model_endpoints.account import Account
 
-BEARER_FAMILIES = ("openai", "cohere")
+KEY_FAMILIES = ("openai", "cohere", "google", "aleph_alpha", "yandex")  # those with API keys of their own
 NO_CREDENTIAL = "none"  # stands in the records for a request that carried no credential at all
 
 _FINGERPRINT_CHARACTERS = 12
@@ -34,33 +34,34 @@ class AwsKey:
 
 
 class AcceptedKeys:
-    """What the endpoints accept right now: Bearer keys for each family, AWS keys for all of Amazon's services alike.
+    """What the endpoints accept right now: API keys for each family, AWS keys for all of Amazon's services alike.
 
     :ivar account: the AWS account whose keys are accepted as well, with what its policies let them do.
     """
 
-    def __init__(self, *, openai: Iterable[str] = (), cohere: Iterable[str] = (), aws: Iterable[AwsKey] = ()) -> None:
-        self._bearer: dict[str, set[str]] = {"openai": set(openai), "cohere": set(cohere)}
+    def __init__(self, api_keys: Mapping[str, Iterable[str]] | None = None, *, aws: Iterable[AwsKey] = ()) -> None:
+        self._api_keys = {family: set((api_keys or {}).get(family, ())) for family in KEY_FAMILIES}
         self._aws = {key.access_key_id: key for key in aws}
         self.account: Account | None = None
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> AcceptedKeys:
-        """Read ``{"openai": [KEY…], "cohere": [KEY…], "aws": [{access_key_id, secret_access_key, session_token}…]}``.
+        """Read ``{"openai": [KEY…], …, "aws": [{access_key_id, secret_access_key, session_token}…]}``.
 
-        :raises ValueError: another key than those three, or an AWS key that lacks a field. Values are never named.
+        :raises ValueError: a kind that is neither ``aws`` nor one of :data:`KEY_FAMILIES`, or an AWS key that lacks a
+            field. Values are never named.
         """
-        if unknown := set(document) - {*BEARER_FAMILIES, "aws"}:
-            raise ValueError(f"unknown kinds of keys {sorted(unknown)}: use openai, cohere and aws")
+        if unknown := set(document) - {*KEY_FAMILIES, "aws"}:
+            raise ValueError(f"unknown kinds of keys {sorted(unknown)}: use {', '.join(KEY_FAMILIES)} and aws")
         try:
             aws = [AwsKey(**fields) for fields in document.get("aws", ())]
         except TypeError:
             expected = "access_key_id, secret_access_key and optionally session_token"
             raise ValueError(f"an AWS key has other fields than {expected}") from None
-        return cls(openai=document.get("openai", ()), cohere=document.get("cohere", ()), aws=aws)
+        return cls({family: keys for family, keys in document.items() if family != "aws"}, aws=aws)
 
-    def accepts_bearer(self, family: str, key: str) -> bool:
-        return key in self._bearer[family]
+    def accepts(self, family: str, key: str) -> bool:
+        return key in self._api_keys[family]
 
     async def find_aws_key(self, access_key_id: str) -> AwsKey | None:
         """The one place where an access key's secret is looked up.
@@ -72,29 +73,29 @@ class AcceptedKeys:
         return await self.account.key(access_key_id) if self.account else None
 
     def add(self, others: AcceptedKeys) -> None:
-        for family, keys in others._bearer.items():
-            self._bearer[family] |= keys
+        for family, keys in others._api_keys.items():
+            self._api_keys[family] |= keys
         self._aws |= others._aws
 
     def replace(self, others: AcceptedKeys) -> None:
-        self._bearer, self._aws = others._bearer, others._aws
+        self._api_keys, self._aws = others._api_keys, others._aws
 
     def remove(self, fingerprint: str) -> bool:
         """Refuse a credential from now on, wherever it was accepted; ``False`` if none has that fingerprint."""
         before = self.fingerprints()
-        for family, keys in self._bearer.items():
-            self._bearer[family] = {key for key in keys if bearer_fingerprint(key) != fingerprint}
+        for family, keys in self._api_keys.items():
+            self._api_keys[family] = {key for key in keys if bearer_fingerprint(key) != fingerprint}
         self._aws = {key.access_key_id: key for key in self._aws.values() if aws_fingerprint(key) != fingerprint}
         return self.fingerprints() != before
 
     def fingerprints(self) -> dict[str, list[str]]:
-        """Fingerprints of what is accepted, by ``openai``, ``cohere`` and ``aws``, sorted."""
-        accepted = {family: sorted(map(bearer_fingerprint, keys)) for family, keys in self._bearer.items()}
+        """Fingerprints of what is accepted, by family and ``aws``, sorted."""
+        accepted = {family: sorted(map(bearer_fingerprint, keys)) for family, keys in self._api_keys.items()}
         return {**accepted, "aws": sorted(map(aws_fingerprint, self._aws.values()))}
 
 
 def bearer_fingerprint(key: str) -> str:
-    """Twelve hex digits of SHA-256 that stand for a Bearer key in the records."""
+    """Twelve hex digits of SHA-256 that stand for an API key in the records."""
     return _fingerprint(key)
 
 

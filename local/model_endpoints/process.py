@@ -47,7 +47,7 @@ class ModelEndpoints(ServerProcess):
         self._control("DELETE", f"keys/{fingerprint}")
 
     def accepted_fingerprints(self) -> dict[str, list[str]]:
-        """What is accepted, by ``openai``, ``cohere`` and ``aws``."""
+        """What is accepted, by family and ``aws``."""
         accepted: dict[str, list[str]] = self._control("GET", "keys")
         return accepted
 

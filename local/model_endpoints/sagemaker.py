@@ -1,10 +1,12 @@
-"""Amazon SageMaker runtime: InvokeEndpoint and InvokeEndpointAsync. For a key of the account, the endpoints are those
-that exist there; for any other key every endpoint name exists.
+"""Amazon SageMaker: InvokeEndpoint and InvokeEndpointAsync of its runtime, and batch transform jobs at the paths that
+ML Commons calls. For a key of the account, the endpoints are those that exist there; for any other key every endpoint
+name exists.
 
 What a body looks like is the business of the container behind an endpoint. The double tells by the body:
 ``{"messages": […]}`` is a chat in OpenAI's shape, ``{"inputs": {"question", "context"}}`` is question answering,
 ``{"inputs": TEXT, "parameters": {…}}`` is text generation (both as Hugging Face's containers have them), and texts, in
-a list or under ``inputs``, ``texts``, ``text_inputs`` or ``input``, are to be embedded: one vector for each.
+a list or under ``inputs``, ``texts``, ``text_inputs`` or ``input``, are to be embedded: one vector for each, or, of an
+endpoint with ``sparse`` in its name, the weights of its words.
 
 Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Runtime.html
 """
@@ -18,8 +20,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from local.model_endpoints.answers import chat, embed, message_text, resize_without_norm
-from local.model_endpoints.api import ApiError, ApiFamily, Call, Caller
+from local.model_endpoints.answers import chat, embed, message_text, resize_without_norm, word_weights
+from local.model_endpoints.api import ApiError, ApiFamily, Call, Caller, required
 from local.model_endpoints.aws import (
     Permission,
     authenticate_as,
@@ -28,13 +30,17 @@ from local.model_endpoints.aws import (
     fault_named,
     fingerprint,
 )
+from local.model_endpoints.batch_jobs import BatchJobs
 
 _INPUT_FIELDS = ("inputs", "texts", "text_inputs", "input")
+_jobs = BatchJobs()
 _VARIANT = {"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
 
 
 async def _invoke(call: Call) -> Response:
     await _check_that_it_exists(call)
+    if "sparse" in call.parameters["endpoint"]:
+        return JSONResponse([word_weights(text) for text in _texts(_inputs(call.json()))], headers=_VARIANT)
     return JSONResponse(await _model_answer(call.json(), call.dimension), headers=_VARIANT)
 
 
@@ -51,6 +57,34 @@ async def _invoke_async(call: Call) -> Response:
     return JSONResponse({"InferenceId": inference_id}, 202, headers=locations)
 
 
+async def _create_transform_job(call: Call) -> Response:
+    request = call.json_object()
+    for field in ("TransformJobName", "ModelName", "TransformInput", "TransformOutput", "TransformResources"):
+        required(request, field, f"Value null at '{field[0].lower()}{field[1:]}' failed to satisfy constraint")
+    name = request["TransformJobName"]
+    arn = (
+        call.caller.arn("sagemaker", f"transform-job/{name.lower()}")
+        if call.caller
+        else f"arn:aws:sagemaker:us-east-1:123456789012:transform-job/{name.lower()}"
+    )
+    if not _jobs.add(name, arn, request):
+        raise ApiError(400, f"Job name must be unique within an AWS account and region, and a job named {name} exists.")
+    return JSONResponse({"TransformJobArn": arn})
+
+
+async def _describe_transform_job(call: Call) -> Response:
+    job = _jobs.find(call.json_object()["TransformJobName"])
+    if job is None:
+        raise ApiError(400, "Could not find requested job with name.")
+    return JSONResponse({**job.request, "TransformJobArn": job.arn, "TransformJobStatus": job.status})
+
+
+async def _stop_transform_job(call: Call) -> Response:
+    if not _jobs.stop(call.json_object()["TransformJobName"]):
+        raise ApiError(400, "The request was rejected because the transform job is not running.")
+    return Response(b"")
+
+
 async def _check_that_it_exists(call: Call) -> None:
     caller, name = call.caller, call.parameters["endpoint"]
     if caller and not await caller.account.has_sagemaker_endpoint(caller.region, name):
@@ -58,6 +92,10 @@ async def _check_that_it_exists(call: Call) -> None:
 
 
 def _permissions(call: Call, caller: Caller) -> Iterator[Permission]:
+    if "endpoint" not in call.parameters:
+        job = call.json_object()["TransformJobName"].lower()
+        yield Permission(f"sagemaker:{call.path.strip('/')}", caller.arn("sagemaker", f"transform-job/{job}"))
+        return
     action = "InvokeEndpointAsync" if call.path.endswith("/async-invocations") else "InvokeEndpoint"
     # IAM is asked for the name in lower case, whatever case the endpoint was created or called with.
     endpoint = caller.arn("sagemaker", f"endpoint/{call.parameters['endpoint'].lower()}")
@@ -72,11 +110,15 @@ async def _model_answer(request: Any, dimension: int | None) -> Any:
         return _answer_from_context(inputs)
     if isinstance(request, dict) and "parameters" in request:
         return [{"generated_text": chat(inputs, request["parameters"].get("max_new_tokens"))[0]}]
+    vectors = await embed(_texts(inputs))
+    return vectors if dimension is None else [resize_without_norm(vector, dimension) for vector in vectors]
+
+
+def _texts(inputs: Any) -> list[str]:
     texts = [inputs] if isinstance(inputs, str) else inputs
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ApiError(400, "the model takes a text or a list of texts")
-    vectors = await embed(texts)
-    return vectors if dimension is None else [resize_without_norm(vector, dimension) for vector in vectors]
+    return texts
 
 
 def _inputs(request: Any) -> Any:
@@ -111,6 +153,9 @@ SAGEMAKER = ApiFamily(
     routes={
         "/endpoints/{endpoint}/invocations": _invoke,
         "/endpoints/{endpoint}/async-invocations": _invoke_async,
+        "/CreateTransformJob": _create_transform_job,
+        "/DescribeTransformJob": _describe_transform_job,
+        "/StopTransformJob": _stop_transform_job,
     },
     fingerprint=fingerprint,
     authenticate=authenticate_as("sagemaker"),

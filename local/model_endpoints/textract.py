@@ -27,9 +27,9 @@ from local.model_endpoints.aws import (
     json_error_response_in,
     json_response,
 )
+from local.model_endpoints.pictures import PNG, png_texts
 
 _TARGET = "Textract.DetectDocumentText"
-_PNG = b"\x89PNG\r\n\x1a\n"
 _SURE = 99.0  # nothing is recognised, so nothing is doubted; in percent
 
 
@@ -44,22 +44,10 @@ async def _detect_document_text(call: Call) -> Response:
 
 def _lines(document: bytes) -> list[str]:
     try:
-        text = "\n".join(_png_texts(document)) if document.startswith(_PNG) else document.decode()
+        text = "\n".join(png_texts(document)) if document.startswith(PNG) else document.decode()
     except (UnicodeDecodeError, struct.error, zlib.error):
         raise ApiError(400, "Request has unsupported document format", "UnsupportedDocumentException") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _png_texts(image: bytes) -> Iterator[str]:
-    at = len(_PNG)
-    while at < len(image):
-        length, kind = struct.unpack_from(">I4s", image, at)
-        data = image[at + 8 : at + 8 + length]
-        at += length + 12  # with the chunk's own length, its kind, and its checksum
-        if kind == b"tEXt":
-            yield data.partition(b"\0")[2].decode("latin-1")
-        elif kind == b"zTXt":
-            yield zlib.decompress(data.partition(b"\0")[2][1:]).decode("latin-1")
 
 
 def _blocks(lines: list[str]) -> list[dict[str, Any]]:
