@@ -21,7 +21,8 @@ DOMAIN = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")
 OTHER = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/other1")
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
 CATALOG = Catalog(INCLUDE / "blueprints", INCLUDE / "no_targets")
-BATCH_JOBS = ":model-invocation-job/*"  # the service gives a job its id
+# Nobody knows a batch job's name beforehand: Bedrock gives it an id, and SageMaker takes the caller's, with our prefix.
+BATCH_JOBS = (":model-invocation-job/*", ":transform-job/opensearch-*")
 
 
 def with_role(arn: str | None, **parts: Any) -> Blueprint:
