@@ -108,7 +108,7 @@ def test_the_form_offers_the_blueprints_there_are(dags: dict[str, DAG], dag_id: 
 
 def test_the_form_of_provisioning_is_filled_in(dags: dict[str, DAG]) -> None:
     assert dags[PROVISION].params.validate() == {
-        "blueprint": "bedrock_titan_embedding",
+        "blueprint": min(path.stem for path in (REPOSITORY / "include" / "blueprints").glob("*.yaml")),
         "opensearch_conn_id": "opensearch_default",
         "aws_conn_id": "aws_default",
     }
