@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tenacity import (
+    RetryCallState,
     Retrying,
-    before_sleep_log,
     retry_if_exception_type,
     stop_after_attempt,
-    stop_after_delay,
+    stop_before_delay,
     wait_random_exponential,
 )
 
@@ -31,7 +31,7 @@ def persistently(call: Callable[[], T], *, attempts: int = 5) -> T:
         retry=retry_if_exception_type(Transient),
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.4, max=4),
-        before_sleep=before_sleep_log(log, logging.INFO),
+        before_sleep=_say_why,
         reraise=True,
     )
     return retrying(call)
@@ -40,14 +40,20 @@ def persistently(call: Callable[[], T], *, attempts: int = 5) -> T:
 def until_effective(call: Callable[[], T], *, timeout_s: float = 60.0) -> T:
     """Call until it does not raise `NotYetEffective`: what IAM holds takes seconds, seldom a minute, to spread.
 
-    :param timeout_s: whole budget in seconds.
+    :param timeout_s: whole budget in seconds, the calls' own time included.
     :raises NotYetEffective: the last one, when the budget is used up. Any other error at once.
     """
     retrying = Retrying(
         retry=retry_if_exception_type(NotYetEffective),
-        stop=stop_after_delay(timeout_s),
+        stop=stop_before_delay(timeout_s),
         wait=wait_random_exponential(multiplier=0.5, min=0.5, max=8),
-        before_sleep=before_sleep_log(log, logging.INFO),
+        before_sleep=_say_why,
         reraise=True,
     )
     return retrying(call)
+
+
+def _say_why(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Transient):
+        log.info("%s (%s); trying again in %.1f s", error.cause, error.evidence, state.upcoming_sleep)

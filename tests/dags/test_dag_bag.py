@@ -36,13 +36,22 @@ TASKS = {
         "deployed",
         "smoke_predict",
     ],
-    TEARDOWN: ["undeploy", "delete_model", "delete_connector", "delete_model_group", "remove_trusted_endpoints"],
+    TEARDOWN: [
+        "undeploy",
+        "delete_model",
+        "delete_connector",
+        "delete_model_group",
+        "remove_trusted_endpoints",
+        "delete_iam_role",
+    ],
 }
 # What these write is shared by the whole cluster and carries no version.
 ONE_AT_A_TIME = {
     PROVISION: {"ml_settings", "role_mapping", "trusted_endpoints"},
     TEARDOWN: {"remove_trusted_endpoints"},
 }
+ADMINISTRATORS = {PROVISION: {"preflight", *ONE_AT_A_TIME[PROVISION]}, TEARDOWN: ONE_AT_A_TIME[TEARDOWN]}
+WITH_AWS = {PROVISION: {"preflight", "iam_role"}, TEARDOWN: {"delete_iam_role"}}
 EACH = pytest.mark.parametrize("dag_id", TASKS)
 
 
@@ -92,6 +101,20 @@ def test_every_task_talks_to_the_cluster_that_the_form_names(dags: dict[str, DAG
 
 
 @EACH
+@pytest.mark.parametrize(
+    ("connection", "tasks"),
+    [("opensearch_admin_conn_id", ADMINISTRATORS), ("aws_conn_id", WITH_AWS)],
+    ids=["administrator", "aws"],
+)
+def test_exactly_the_tasks_that_need_another_connection_take_it_from_the_form(
+    dags: dict[str, DAG], dag_id: str, connection: str, tasks: dict[str, set[str]]
+) -> None:
+    given = {task.task_id: getattr(task, connection, None) for task in dags[dag_id].tasks}
+    assert {task_id for task_id, value in given.items() if value} == tasks[dag_id]
+    assert {given[task_id] for task_id in tasks[dag_id]} == {f"{{{{ params.{connection} }}}}"}
+
+
+@EACH
 def test_a_dag_runs_only_when_somebody_asks_and_says_what_it_does(dags: dict[str, DAG], dag_id: str) -> None:
     dag = dags[dag_id]
     assert (dag.schedule, dag.catchup, dag.tags) == (None, False, {"opensearch-ml"})
@@ -110,13 +133,20 @@ def test_the_form_of_provisioning_is_filled_in(dags: dict[str, DAG]) -> None:
     assert dags[PROVISION].params.validate() == {
         "blueprint": min(path.stem for path in (REPOSITORY / "include" / "blueprints").glob("*.yaml")),
         "opensearch_conn_id": "opensearch_default",
+        "opensearch_admin_conn_id": "",
         "aws_conn_id": "aws_default",
     }
 
 
 def test_teardown_deletes_only_what_was_named_in_as_many_words(dags: dict[str, DAG]) -> None:
+    params = dags[TEARDOWN].params
     with pytest.raises(ParamValidationError, match="blueprint"):
-        dags[TEARDOWN].params.validate()
+        params.validate()
+    assert {name: params[name] for name in params if name != "blueprint"} == {
+        "opensearch_conn_id": "opensearch_default",
+        "opensearch_admin_conn_id": "",
+        "aws_conn_id": "aws_default",
+    }
 
 
 @EACH

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+EFFECTIVE_S = 60.0  # what is written in IAM takes seconds, seldom a minute, until AWS goes by it
+
 
 def fail_fast(execute: F) -> F:
     """Let a `Final` error end the task at once: a retry would only repeat it. A `Transient` one is retried as usual.
 
-    A refusal is explained first. What turns out to be IAM's delay is waited for here: every execute may be repeated.
+    A refusal is explained first. What turns out to be IAM's delay is waited for here: every execute may be repeated. A
+    task with a ``wait_s`` of its own waits no longer than that.
     """
 
     @functools.wraps(execute)
@@ -39,7 +42,7 @@ def fail_fast(execute: F) -> F:
                 raise explain(explain(error, self.acting_hook), self.hook) from None
 
         try:
-            return until_effective(attempt)
+            return until_effective(attempt, timeout_s=getattr(self, "wait_s", EFFECTIVE_S))
         except Final as error:
             # Said once in full; a chained traceback would bury cause, evidence and fix.
             raise AirflowFailException(str(error)) from None

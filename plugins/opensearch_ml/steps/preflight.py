@@ -56,12 +56,14 @@ class Report:
         :raises Transient: nothing but what may pass, so that the task is tried again.
         :raises OpenSearchMLError: the one problem, or `PreflightFailed` with all of them.
         """
-        if not self.problems:
+        # Several questions may meet the same wrong connection.
+        problems = list({str(problem): problem for problem in self.problems}.values())
+        if not problems:
             return
-        lasting = [problem for problem in self.problems if not isinstance(problem, Transient)]
-        if len(self.problems) == 1 or not lasting:
-            raise self.problems[0]
-        raise PreflightFailed(name, [*lasting, *(one for one in self.problems if one not in lasting)])
+        lasting = [problem for problem in problems if not isinstance(problem, Transient)]
+        if len(problems) == 1 or not lasting:
+            raise problems[0]
+        raise PreflightFailed(name, [*lasting, *(one for one in problems if one not in lasting)])
 
 
 def preflight(

@@ -103,6 +103,35 @@ def test_the_default_connections(operator: type[BaseOperator]) -> None:
             assert arguments[name].default == default
 
 
+ADMIN_OPERATORS = {name: one for name, one in OPERATORS.items() if "opensearch_admin_conn_id" in own_arguments(one)}
+EVERY_ADMIN_OPERATOR = pytest.mark.parametrize("operator", ADMIN_OPERATORS.values(), ids=ADMIN_OPERATORS)
+OTHERS = {name: one for name, one in OPERATORS.items() if name not in ADMIN_OPERATORS}
+
+
+@EVERY_ADMIN_OPERATOR
+@pytest.mark.parametrize("admin", [None, "", "of_the_models"])
+def test_without_another_connection_the_models_own_acts(operator: type[BaseOperator], admin: str | None) -> None:
+    given = templates(operator) | {"opensearch_conn_id": "of_the_models", "opensearch_admin_conn_id": admin}
+    made: Any = operator(task_id="one", **given)
+    assert made.acting_hook is made.hook
+    assert made.hook.opensearch_conn_id == "of_the_models"
+
+
+@EVERY_ADMIN_OPERATOR
+def test_an_administrators_connection_acts_once_it_is_rendered(operator: type[BaseOperator]) -> None:
+    made: Any = operator(task_id="one", **templates(operator))
+    conn_ids = {"opensearch_conn_id": "of_the_models", "opensearch_admin_conn_id": "of_an_administrator"}
+    made.render_template_fields({"params": {**templates(operator), **conn_ids}})
+    assert made.acting_hook is made.acting_hook
+    assert (made.hook.opensearch_conn_id, made.acting_hook.opensearch_conn_id) == tuple(conn_ids.values())
+
+
+@pytest.mark.parametrize("operator", OTHERS.values(), ids=OTHERS)
+def test_every_other_task_acts_by_the_models_own_connection(operator: type[BaseOperator]) -> None:
+    made: Any = operator(task_id="one", **templates(operator))
+    assert made.acting_hook is made.hook
+
+
 @pytest.fixture(scope="module")
 def watched() -> Iterator[list[str]]:
     """What is opened, listed or connected to from now on."""
