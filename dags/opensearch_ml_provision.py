@@ -1,6 +1,14 @@
 """Make one blueprint a deployed model that answers.
 
 Safe to run again at any time: a second run writes nothing, and a run after a failed one goes on where that one stopped.
+
+- **OpenSearch connection**: who uses the models. For a domain of Amazon OpenSearch Service its extra says
+  `{"domain_arn": "…", "aws_conn_id": "aws_default"}`, and every request is signed.
+- **OpenSearch connection of an administrator**: who writes settings, trusted endpoints and role mappings, if not the
+  same; for a domain's first run that of its master user. It may stay empty.
+- **AWS connection**: who makes the IAM role that a blueprint's `roleArn` names; not used by other blueprints.
+
+Task `preflight` tells all that can be known to go wrong, before anything is written.
 """
 
 from __future__ import annotations
@@ -42,7 +50,7 @@ with DAG(
         "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
         "opensearch_admin_conn_id": Param(
             "",
-            type="string",
+            type=["null", "string"],  # the form asks for a value of anything that is only a string
             title="OpenSearch connection of an administrator",
             description="Writes cluster settings, trusted endpoints and role mappings; empty: the connection above",
         ),
@@ -57,7 +65,7 @@ with DAG(
     BLUEPRINT = "{{ params.blueprint }}"
 
     AWS = "{{ params.aws_conn_id }}"
-    ADMIN = "{{ params.opensearch_admin_conn_id }}"
+    ADMIN = "{{ params.opensearch_admin_conn_id or '' }}"
 
     preflight = OpenSearchPreflightOperator(
         task_id="preflight", blueprint=BLUEPRINT, aws_conn_id=AWS, opensearch_admin_conn_id=ADMIN

@@ -2,6 +2,10 @@
 
 Deletes only what we own: what others use, share or made by hand stays, and the log says so. Of the connector's IAM role
 goes what carries our mark. Cluster settings and role mappings stay as they are.
+
+- **OpenSearch connection**: the one that the blueprint was provisioned with; a domain's is found by its extra.
+- **OpenSearch connection of an administrator**: who removes trusted endpoints, if not the same. It may stay empty.
+- **AWS connection**: who takes back what the connector's IAM role was given; not used by other blueprints.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ with DAG(
         "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
         "opensearch_admin_conn_id": Param(
             "",
-            type="string",
+            type=["null", "string"],  # the form asks for a value of anything that is only a string
             title="OpenSearch connection of an administrator",
             description="Removes trusted endpoints; empty: the connection above",
         ),
@@ -59,7 +63,7 @@ with DAG(
         OpenSearchRemoveTrustedEndpointsOperator(
             task_id="remove_trusted_endpoints",
             blueprint=BLUEPRINT,
-            opensearch_admin_conn_id="{{ params.opensearch_admin_conn_id }}",
+            opensearch_admin_conn_id="{{ params.opensearch_admin_conn_id or '' }}",
             max_active_tis_per_dag=1,
         ),
         OpenSearchDeleteIamRoleOperator(
