@@ -25,17 +25,19 @@ CLIENT_DEFAULTS = {
     "max_retry_times": 0,
     "retry_backoff_policy": "constant",
     "skip_ssl_verification": False,
+    "mutual_tls_enabled": False,
 }
 SECONDS_SINCE = (3, 6)  # before, a time-out that is not given is 30000, and counts as seconds
 
 
-def connector_body(blueprint: Blueprint, credential: Mapping[str, str]) -> dict[str, Any]:
+def connector_body(blueprint: Blueprint, credential: Mapping[str, str], known: str | None = None) -> dict[str, Any]:
     """Return the body of ``POST /_plugins/_ml/connectors/_create``, with our marks.
 
     :param credential: the resolved credential; the result holds it in clear and is for the request alone.
+    :param known: the fingerprint, or what stands for it where nobody knows the secrets. Default: computed.
     """
     body = _written(blueprint)
-    body["parameters"][MARK_CREDENTIAL] = fingerprint.fingerprint(credential)
+    body["parameters"][MARK_CREDENTIAL] = known or fingerprint.fingerprint(credential)
     if credential:
         body["credential"] = dict(credential)
     return body

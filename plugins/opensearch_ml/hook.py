@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from opensearch_ml import connection, literal_secrets
+from opensearch_ml import connection, literal_secrets, trusted_endpoints
 from opensearch_ml.aws import AwsAccess
 from opensearch_ml.errors import (
     CredentialsExpired,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-TRUSTED_ENDPOINTS = "plugins.ml_commons.trusted_connector_endpoints_regex"
+TRUSTED_ENDPOINTS = trusted_endpoints.SETTING
 READ_ATTEMPTS = 3
 MAX_HITS = 10_000  # the server refuses a larger window
 COMPATIBILITY_MODE = "7.10.2"

@@ -21,6 +21,7 @@ from typing import Any
 
 from opensearch_ml import placeholders
 
+SETTING = "plugins.ml_commons.trusted_connector_endpoints_regex"
 LABEL = "(?<opensearchml>"
 SPECIAL = re.compile(r"([\\.\[\]{}()*+?^$|])")
 ANY_SEGMENT = "[^/?#]+"  # what a runtime parameter may become: never another path, query or host

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from opensearch_ml import OWNER, canonical
+from opensearch_ml import OWNER, bodies, canonical
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.bodies import GROUP_MARK
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
@@ -16,7 +17,6 @@ from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.changed import Changed
 from opensearch_ml.steps.once import create_once
 
-GROUP_MARK = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
 UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interface", "model_config", "deploy_setting")
 
 
@@ -26,12 +26,9 @@ def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     Source: ``POST /_plugins/_ml/model_groups/_register``.
     """
     name = blueprint.group_name
-    group = blueprint.model.group
-    body = group.model_dump(exclude_none=True) if group else {"name": name}
-    body["description"] = f"{body.get('description', '')} {GROUP_MARK}".strip()
     found, created = create_once(
         lambda: hook.search_model_groups({"term": {"name.keyword": name}}),
-        lambda: hook.create_model_group(body),
+        lambda: hook.create_model_group(bodies.model_group(blueprint)),
         lambda loser: hook.delete_model_group(loser["id"]),
     )
     return Changed(f"model group {name}", "created" if created else "unchanged", found["id"])
@@ -51,11 +48,7 @@ def ensure_model(
     :raises InUse: the internal connector differs from the blueprint; nothing was written.
     Source: ``POST /_plugins/_ml/models/_register``, ``PUT /_plugins/_ml/models/{id}``.
     """
-    body = _register_body(blueprint, model_group_id)
-    if blueprint.inline:
-        body["connector"] = canonical.connector_body(blueprint, credential or {})
-    else:
-        body["connector_id"] = connector_id
+    body = bodies.model(blueprint, model_group_id=model_group_id, connector_id=connector_id, credential=credential)
     found, created = create_once(
         lambda: ours(hook, blueprint),
         # Registers into one group collide with 409; then the model is looked for, and tried again.
@@ -137,12 +130,6 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     # An update is not searchable at once (2.19 refreshes after a create only), but GET has it.
     current = [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
     return sorted(current, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
-
-
-def _register_body(blueprint: Blueprint, model_group_id: str) -> dict[str, Any]:
-    body = blueprint.model.model_dump(exclude_none=True, exclude={"group"}, by_alias=True)
-    # Without a group the server makes a public one, and lets a model use other people's private connectors.
-    return body | {"name": blueprint.model_name, "function_name": "remote", "model_group_id": model_group_id}
 
 
 def _holds(found: Any, wanted: Any) -> bool:
