@@ -12,9 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -26,31 +24,26 @@ from pydantic import (
 from opensearch_ml import checks, policies, trusted_endpoints
 from opensearch_ml.answer import Expectation
 from opensearch_ml.errors import InvalidBlueprint
+from opensearch_ml.fields import AccessMode, Headers, JavaInt, Lower, Name, Strict, Text, Upper
 from opensearch_ml.findings import LITERAL_TAG, REFERENCE_TAG, findings_of, located
-from opensearch_ml.placeholders import as_text
+from opensearch_ml.registration import Model, ModelGroup
+
+__all__ = ["Action", "Blueprint", "Connector", "CredentialReference", "Model", "ModelGroup", "SmokeTest"]
 
 Protocol = Literal["http", "aws_sigv4", "mcp_sse", "mcp_streamable_http"]
-AccessMode = Literal["public", "private", "restricted"]
 ActionType = Literal["predict", "execute", "batch_predict", "batch_predict_status", "cancel_batch_predict"]
 
 
-def _text_of_number(value: Any) -> Any:
-    # As the server reads it: true, and not Python's True.
-    return as_text(value) if isinstance(value, (bool, int, float)) else value
-
-
-Text = Annotated[str, BeforeValidator(_text_of_number)]
-Name = Annotated[str, Field(min_length=1, max_length=256, pattern=r"\S")]
-Headers = dict[str, Text]
 ServicePrincipal = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$")]
 
 
-class _Strict(BaseModel):
-    # Inputs are hidden because a value in the wrong place may be a secret.
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+def _one_text(value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        raise ValueError("is not one text: the server takes the body as a text, with its JSON between quotes")
+    return value
 
 
-class CredentialReference(_Strict):
+class CredentialReference(Strict):
     """Where a secret is, resolved only inside the running task."""
 
     conn_id: str | None = Field(default=None, min_length=1, description="Airflow connection that holds the secret")
@@ -77,40 +70,35 @@ Credential = Annotated[
 ]
 
 
-class ClientConfig(_Strict):
+class ClientConfig(Strict):
     """How the cluster calls the endpoint. Time-outs are seconds, but for server 2.13 (milliseconds)."""
 
-    max_connection: int | None = Field(default=None, ge=1)
-    connection_timeout: int | None = Field(default=None, ge=1)
-    read_timeout: int | None = Field(default=None, ge=1)
-    retry_backoff_millis: int | None = Field(default=None, ge=0)
-    retry_timeout_seconds: int | None = Field(default=None, ge=0)
-    max_retry_times: int | None = Field(default=None, ge=-1)
-    retry_backoff_policy: Literal["constant", "exponential_equal_jitter", "exponential_full_jitter"] | None = None
+    max_connection: JavaInt | None = Field(default=None, ge=1)
+    connection_timeout: JavaInt | None = Field(default=None, ge=1)
+    read_timeout: JavaInt | None = Field(default=None, ge=1)
+    retry_backoff_millis: JavaInt | None = Field(default=None, ge=0)
+    retry_timeout_seconds: JavaInt | None = Field(default=None, ge=0)
+    max_retry_times: JavaInt | None = Field(default=None, ge=-1, description="-1: without limit")
+    retry_backoff_policy: (
+        Annotated[Literal["constant", "exponential_equal_jitter", "exponential_full_jitter"], Lower] | None
+    ) = None
     skip_ssl_verification: bool | None = None
+    mutual_tls_enabled: bool | None = Field(default=None, description="With client_cert_… in the credential")
+    keystore_type: Annotated[Literal["PEM", "PKCS12"], Upper] | None = None
 
 
-class Action(_Strict):
+class Action(Strict):
     """One HTTP call of a connector."""
 
-    action_type: ActionType
-    method: Literal["POST", "GET", "PUT", "DELETE"]
-    url: str
+    action_type: Annotated[ActionType, Lower]
+    method: Annotated[Literal["POST", "GET", "PUT", "DELETE"], Upper]
+    url: Text
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     headers: Headers | None = None
-    request_body: str | None = None
-    pre_process_function: str | None = None
-    post_process_function: str | None = None
-
-    @field_validator("action_type", mode="before")
-    @classmethod
-    def _any_case(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
-
-    @field_validator("method", mode="before")
-    @classmethod
-    def _upper(cls, value: Any) -> Any:
-        return value.upper() if isinstance(value, str) else value
+    request_body: Annotated[Text, BeforeValidator(_one_text)] | None = None
+    pre_process_function: Text | None = None
+    post_process_function: Text | None = None
+    supports_structured_output: bool | None = None
 
     @field_validator("name")
     @classmethod
@@ -120,13 +108,13 @@ class Action(_Strict):
         return value
 
 
-class Connector(_Strict):
+class Connector(Strict):
     """The documented connector body; its credential holds references."""
 
     name: Name
     version: Text = Field(default="1", min_length=1)
     protocol: Protocol
-    description: str | None = None
+    description: Text | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     credential: dict[str, Credential] = Field(default_factory=dict)
     actions: list[Action] = Field(default_factory=list)
@@ -136,6 +124,7 @@ class Connector(_Strict):
     add_all_backend_roles: bool | None = None
     url: str | None = Field(default=None, description="MCP protocols only")
     headers: Headers | None = Field(default=None, description="MCP protocols only")
+    provisioned_by: Text | None = Field(default=None, description="Who made it, for the cluster's statistics")
 
     @property
     def is_mcp(self) -> bool:
@@ -159,49 +148,7 @@ class Connector(_Strict):
         return [action.url for action in self.actions] + ([self.url] if self.url else [])
 
 
-class ModelGroup(_Strict):
-    """The model group that holds the model: created, or reused if one has the name already."""
-
-    name: Name
-    description: str | None = None
-    access_mode: AccessMode | None = None
-    backend_roles: list[str] | None = None
-    add_all_backend_roles: bool | None = None
-
-
-class RateLimiter(_Strict):
-    """How many predicts a model takes."""
-
-    limit: float = Field(gt=0)
-    unit: Literal["NANOSECONDS", "MICROSECONDS", "MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"]
-
-
-class Model(_Strict):
-    """The documented fields of ``POST /_plugins/_ml/models/_register``, for a remote model."""
-
-    name: Name | None = Field(default=None, description="Default: the blueprint's name")
-    function_name: Literal["remote"] = "remote"
-    description: str | None = None
-    group: ModelGroup | None = Field(default=None, description="Default: a group with the model's name")
-    is_enabled: bool | None = None
-    rate_limiter: RateLimiter | None = None
-    guardrails: dict[str, Any] | None = None
-    interface: dict[str, Any] | None = None
-    config: dict[str, Any] | None = Field(default=None, alias="model_config")
-    deploy_setting: dict[str, Any] | None = None
-
-    @field_validator("group", mode="before")
-    @classmethod
-    def _name_alone(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("function_name", mode="before")
-    @classmethod
-    def _any_case(cls, value: Any) -> Any:
-        return value.lower() if isinstance(value, str) else value
-
-
-class SmokeTest(_Strict):
+class SmokeTest(Strict):
     """One predict, and what its answer must hold."""
 
     parameters: dict[str, Any]
@@ -213,7 +160,7 @@ class SmokeTest(_Strict):
         return [value] if isinstance(value, dict) else value
 
 
-class IamRoleSection(_Strict):
+class IamRoleSection(Strict):
     """How we manage the role that ``connector.credential.roleArn`` names; without this section it is only compared."""
 
     manage: bool = Field(default=True, description="False: the role is compared and told, never written")
@@ -227,7 +174,7 @@ class IamRoleSection(_Strict):
     description: str | None = Field(default=None, max_length=1000)
 
 
-class Blueprint(_Strict):
+class Blueprint(Strict):
     """One remote model.
 
     :param name: the file's stem; it identifies what we made for this blueprint in a cluster.

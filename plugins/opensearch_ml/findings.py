@@ -16,6 +16,26 @@ from opensearch_ml.errors import Finding
 REFERENCE_TAG = "<reference>"
 LITERAL_TAG = "<literal>"
 
+# What the server reads in such a body, and a blueprint does not take; by its path.
+NOT_WRITTEN = {
+    "connector.dry_run": ("would create nothing, and the server validates nothing then either", "Remove it."),
+    "connector.tenant_id": ("is replaced by the request's x-tenant-id header, whatever the body says", "Remove it."),
+    "connector.connector_id": ("is for the cluster to give", "Remove it."),
+    "connector.owner": ("is for the cluster to give", "Remove it."),
+    "connector.access": ("is what the cluster calls access_mode in its answers", "Write access_mode."),
+    "connector.created_time": ("is for the cluster to give", "Remove it."),
+    "connector.last_updated_time": ("is for the cluster to give", "Remove it."),
+    "model.connector": ("is the blueprint's own", "Write connector at the top of the file, and inline: true."),
+    "model.connector_id": ("is the blueprint's own connector's, known once that is created", "Remove it."),
+    "model.model_group_id": ("is known once the group is created", "Write group: and its name."),
+    "model.version": ("is counted by the cluster", "Remove it."),
+    "model.is_hidden": ("is for the cluster to give", "Remove it."),
+    "model.tenant_id": ("is replaced by the request's x-tenant-id header, whatever the body says", "Remove it."),
+    "model.url": ("is for models that run inside the cluster", "Write the URL in connector.actions."),
+    "model.model_format": ("is for models that run inside the cluster", "Remove it."),
+    "model.model_content_hash_value": ("is for models that run inside the cluster", "Remove it."),
+    "model.model_node_ids": ("is for models that run inside the cluster", "Remove it."),
+}
 FIELD_LIKE = re.compile(r"[A-Za-z_ -]{1,30}")  # any other unknown key may be a secret that got into the wrong place
 
 
@@ -66,6 +86,8 @@ def _finding(detail: Any, model: type[BaseModel]) -> Finding:
 
 def _unknown(location: list[Any], model: type[BaseModel], *, in_reference: bool) -> Finding:
     *above, name = map(str, location)
+    if (path := ".".join([*above, name])) in NOT_WRITTEN:
+        return Finding(path, *NOT_WRITTEN[path])
     known = [field for field in _fields(model, location[:-1]) if above or field != "name"]  # the file gives the name
     hint = nearest(name, known)
     if not closest(name, known) and (in_reference or not FIELD_LIKE.fullmatch(name)):

@@ -18,7 +18,7 @@ CANARY = "sk-proj-C4n4ryThatMustNeverShowUpAnywhere0123456789"
 
 def action(**fields: Any) -> dict[str, Any]:
     """A valid predict action, with these fields changed."""
-    return {"action_type": "predict", "method": "POST", "url": URL, **fields}
+    return {"action_type": "predict", "method": "POST", "url": URL, "request_body": "{}", **fields}
 
 
 def document(connector: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:

@@ -120,8 +120,12 @@ def test_a_reference_that_names_no_place_is_refused(reference):
 
 
 def test_a_reference_says_in_words_where_the_secret_is():
+    headers = {"A": "${credential.key}", "B": "${credential.b}"}
     references = parsed(
-        {"credential": {"key": {"conn_id": "a", "field": "extra.k"}, "b": {"variable": "v"}}}
+        {
+            "credential": {"key": {"conn_id": "a", "field": "extra.k"}, "b": {"variable": "v"}},
+            "actions": [action(headers=headers)],
+        }
     ).connector.references
     assert [str(reference) for reference in references.values()] == ["extra.k of connection a", "variable v"]
 

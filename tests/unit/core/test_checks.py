@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 import seeds
 from examples import CANARY, URL, action, only, parsed, paths, refusal, refused
 
-from opensearch_ml import checks
+from opensearch_ml import versions
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.checks.texts import MAX_VALUE_BYTES
 
 HEADERS = "connector.actions.0.headers"
 
@@ -239,7 +241,7 @@ def test_a_header_that_a_caller_must_not_set_takes_no_parameter(header):
 def test_other_headers_may_take_a_parameter_but_none_of_mcp():
     headers = {"X-Request-Id": "${parameters.id}"}
     assert accepted({"actions": [action(headers=headers)]})
-    mcp = {"protocol": "mcp_sse", "url": URL, "actions": [], "headers": headers}
+    mcp = {"protocol": "mcp_sse", "url": URL, "actions": [], "credential": {}, "headers": headers}
     assert paths(refused(mcp)) == ["connector.headers.X-Request-Id"]
 
 
@@ -270,8 +272,10 @@ def test_a_function_that_the_server_does_not_have_is_refused(field, name, hint):
 
 @pytest.mark.parametrize("field", ["pre_process_function", "post_process_function"])
 def test_every_function_of_the_server_and_every_script_is_fine(field):
-    for name in [*checks.FUNCTIONS[field], "return params.x;", "\n  def x = '$'; return x;\n", ""]:
-        assert accepted({"actions": [action(**{field: name})]})
+    for name in [*versions.FUNCTIONS[field], "return params.x;", "\n  def x = '$'; return x;\n", ""]:
+        used = ("texts", "images", "query", "input", "inputText", "inputImage", "inputVideo", "inputAudio", "queries")
+        body = json.dumps({key: f"${{parameters.{key}}}" for key in used})
+        assert accepted({"actions": [action(**{field: name}, request_body=body)]})
 
 
 @pytest.mark.parametrize(
@@ -281,7 +285,7 @@ def test_every_function_of_the_server_and_every_script_is_fine(field):
         "${parameters.inputs}",
         " ${parameters.inputs}\n",
         '["${parameters.a}${parameters.b}", ${parameters.n}]',
-        '{\n  "a": "line\n break"\n}\n',
+        '{\n  "a": "line break"\n}\n',
         '{"index": ${parameters.i}}\n{"text": "${parameters.t}"}\n',
         '{"a": "${parameters.text.toString()}"}',
     ],
@@ -302,6 +306,8 @@ def test_a_body_that_becomes_json_is_fine(body):
         '{"a": x${parameters.a}}',
         "{'a': '${parameters.a}'}",
         '{"a": 1,}',
+        '{\n  "a": "line\n break"\n}\n',
+        '{"a": NaN}',
         '{"a": 1}\nnot json',
     ],
 )
@@ -461,7 +467,7 @@ def test_a_name_is_neither_blank_nor_too_long_to_be_found(name):
 
 
 def test_a_value_that_is_too_long_to_be_stored_is_refused():
-    long = "x" * (checks.MAX_VALUE_BYTES + 1)
+    long = "x" * (MAX_VALUE_BYTES + 1)
     assert paths(refused({"parameters": {"a": long, "b": {"c": [long]}}})) == [
         "connector.parameters.a",
         "connector.parameters.b",

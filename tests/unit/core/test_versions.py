@@ -21,13 +21,13 @@ def told(version, connector=None, **parts):
         ({"actions": [action(), action(action_type="execute")]}, {}, "connector.actions.1.action_type", (2, 15)),
         ({"actions": [action(), action(action_type="batch_predict")]}, {}, "connector.actions.1.action_type", (2, 16)),
         (
-            {"actions": [action(), action(action_type="batch_predict_status")]},
+            {"actions": [action(), action(action_type="batch_predict_status"), action(action_type="batch_predict")]},
             {},
             "connector.actions.1.action_type",
             (2, 17),
         ),
         ({"actions": [action(name="a")]}, {}, "connector.actions.0.name", (3, 5)),
-        ({"client_config": {"read_timeout": 1}}, {}, "connector.client_config.read_timeout", (2, 13)),
+        ({"client_config": {"read_timeout": 5000}}, {}, "connector.client_config.read_timeout", (2, 13)),
         ({"client_config": {"max_retry_times": 0}}, {}, "connector.client_config.max_retry_times", (2, 15)),
         (
             {"client_config": {"skip_ssl_verification": False}},

@@ -1,0 +1,92 @@
+"""The credential: references only, each used where the server fills it, which is in headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from opensearch_ml import aws_checks, placeholders
+from opensearch_ml.checks.texts import templates
+from opensearch_ml.errors import Finding
+from opensearch_ml.findings import closest
+
+if TYPE_CHECKING:
+    from opensearch_ml.blueprint import Blueprint, Connector
+
+MARK_PREFIX = "opensearch_ml_"
+REFERENCE_HINT = "{conn_id: my_connection, field: password}"
+SIGNING = {"access_key", "secret_key", "session_token", *aws_checks.LITERALS}
+CERTIFICATES = {"client_cert_pem", "client_key_pem", "client_cert_pkcs12", "ca_cert_pem", "keystore_password"}
+
+
+def findings(blueprint: Blueprint) -> Iterator[Finding]:
+    """Yield what is wrong with the credential and with the placeholders that ask for it."""
+    connector = blueprint.connector
+    yield from _values(connector)
+    missing = list(_missing(connector))
+    yield from missing or _unused(connector)
+    for path, text in templates(connector):
+        if ".headers." not in path and placeholders.names(text, "credential"):
+            yield Finding(
+                path, "uses ${credential.…}, which the server fills in headers only", "Move it into a header."
+            )
+
+
+def asked(connector: Connector) -> set[str]:
+    """Return the credential's keys that the headers ask for."""
+    texts = [value for _, headers in connector.headers_by_path for value in headers.values()]
+    return {name for text in texts for name in placeholders.names(text, "credential")}
+
+
+def _values(connector: Connector) -> Iterator[Finding]:
+    for key, value in connector.credential.items():
+        wrong = aws_checks.literal_problem(key, value) if isinstance(value, str) else None
+        if wrong:
+            problem, form = wrong
+            yield Finding(
+                f"connector.credential.{key}",
+                f"{problem}, and a secret may stand in no file",
+                f"Write {f'{form}, or ' if form else ''}a reference instead: {key}: {REFERENCE_HINT}.",
+            )
+    if not connector.credential and not connector.is_mcp:
+        yield Finding(
+            "connector.credential",
+            "is empty, which the server refuses even where no header uses it",
+            f"Give it one key, for instance key: {REFERENCE_HINT}.",
+        )
+    for key in connector.parameters:
+        if key.startswith(MARK_PREFIX):
+            yield Finding(
+                f"connector.parameters.{key}", "has a name that is kept for our own marks", "Use another name."
+            )
+
+
+def _missing(connector: Connector) -> Iterator[Finding]:
+    for path, headers in connector.headers_by_path:
+        for name, value in headers.items():
+            for key in sorted(placeholders.names(value, "credential") - connector.credential.keys()):
+                if key.startswith("secretArn.") and "secretArn" in connector.credential:
+                    continue  # a value of the JSON that the secret holds
+                meant = closest(key, connector.credential)
+                yield Finding(
+                    f"{path}.{name}",
+                    f"uses ${{credential.{key}}}, which is not there: the server would send the placeholder itself",
+                    f"Write ${{credential.{meant}}}." if meant else f"Add {key} under connector.credential.",
+                )
+
+
+def _unused(connector: Connector) -> Iterator[Finding]:
+    used = asked(connector)
+    if not used and len(connector.credential) == 1 and connector.protocol == "http":
+        return  # the server demands a credential even for an endpoint that asks for none
+    if connector.protocol == "aws_sigv4":
+        used |= SIGNING
+    if connector.client_config and connector.client_config.mutual_tls_enabled:
+        used |= CERTIFICATES
+    for key in connector.references.keys() - used:
+        signs = " (protocol http signs nothing)" if connector.protocol == "http" and key in SIGNING else ""
+        yield Finding(
+            f"connector.credential.{key}",
+            f"is used by no header, so it is stored and never sent{signs}",
+            f"Write ${{credential.{key}}} in a header, or remove it.",
+        )

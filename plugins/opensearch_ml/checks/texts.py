@@ -1,0 +1,96 @@
+"""Texts: what the server can store and take, what is visible, and placeholders that are almost some."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from opensearch_ml import placeholders
+from opensearch_ml.errors import Finding
+from opensearch_ml.findings import closest
+from opensearch_ml.placeholders import as_text
+
+if TYPE_CHECKING:
+    from opensearch_ml.blueprint import Blueprint, Connector
+
+# From 3.1 on the server refuses names and descriptions with anything else. Source: ml-commons 3.6 StringUtils.
+PLAIN_TEXT = re.compile(r"""[\w \t\n\r.,!?():@\-/'"]*""")
+MAX_VALUE_BYTES = 32_000  # Lucene takes 32,766 bytes, of which the server needs some for the field's path
+ALMOST_PLACEHOLDER = re.compile(r"\$\{(?P<kind>\s*\w+\s*)\.(?P<name>[^}:]*)")
+# They turn the direction of what is read, so that a reviewer sees another text than the machine.
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Joiners are letters' own in some scripts, so they may stand in what is meant for the model.
+UNSEEN = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+PROSE = re.compile(r"connector\.(parameters|actions\.\d+\.(request_body|p\w+_process_function))\b.*|smoke_test\b.*")
+
+
+def findings(blueprint: Blueprint) -> Iterator[Finding]:
+    """Yield what is wrong with names, descriptions and any other text."""
+    plain = list(_not_plain(blueprint))
+    yield from plain
+    yield from _too_long(blueprint.connector)
+    written = blueprint.model_dump(by_alias=True)
+    for path in dict.fromkeys(_unseen(written, "")):
+        if path not in {finding.path for finding in plain}:
+            yield Finding(
+                path,
+                "holds a character that is not seen (zero width, or turning the reading direction)",
+                "Write it again by hand; copied text may carry such characters.",
+            )
+    for path, text in templates(blueprint.connector):
+        yield from _almost_placeholders(path, text)
+
+
+def templates(connector: Connector) -> Iterator[tuple[str, str]]:
+    """Yield (path, text) of everything that the server fills placeholders in."""
+    for index, action in enumerate(connector.actions):
+        parts = action.model_dump(include={"url", "headers", "request_body"}, exclude_none=True)
+        yield from placeholders.strings(parts, f"connector.actions.{index}")
+    yield from placeholders.strings(connector.parameters, "connector.parameters")
+    yield from placeholders.strings({"url": connector.url, "headers": connector.headers}, "connector")
+
+
+def _not_plain(blueprint: Blueprint) -> Iterator[Finding]:
+    model = blueprint.model
+    for part, path in ((blueprint.connector, "connector"), (model, "model"), (model.group, "model.group")):
+        for field in ("name", "description"):
+            if not PLAIN_TEXT.fullmatch(getattr(part, field, None) or ""):
+                yield Finding(
+                    f"{path}.{field}",
+                    "holds a character that the server refuses from 3.1 on",
+                    "Use letters, digits, spaces and . , ! ? ( ) : @ - _ ' / \" only.",
+                )
+
+
+def _too_long(connector: Connector) -> Iterator[Finding]:
+    stored = connector.model_dump(include={"actions"}, exclude_none=True)
+    stored["parameters"] = {name: as_text(value) for name, value in connector.parameters.items()}
+    for path, text in placeholders.strings(stored, "connector"):
+        if len(text.encode(errors="replace")) > MAX_VALUE_BYTES:
+            yield Finding(path, f"is longer than the {MAX_VALUE_BYTES} bytes that the server can store", "Shorten it.")
+
+
+def _unseen(tree: Any, path: str) -> Iterator[str]:
+    if isinstance(tree, str):
+        if TURNING.search(tree) or (UNSEEN.search(tree) and not PROSE.fullmatch(path)):
+            yield path
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if TURNING.search(str(key)) or UNSEEN.search(str(key)):
+                yield path
+            yield from _unseen(value, placeholders.join(path, key))
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from _unseen(value, placeholders.join(path, index))
+
+
+def _almost_placeholders(path: str, text: str) -> Iterator[Finding]:
+    for match in ALMOST_PLACEHOLDER.finditer(text):
+        kind = closest(match["kind"].strip(), placeholders.KINDS)
+        if kind and (kind != match["kind"] or match["name"] != match["name"].strip()):
+            yield Finding(
+                path,
+                f"holds ${{{match['kind']}.…}}, which nobody fills as it is written",
+                f"Write ${{{kind}.…}}, without spaces.",
+            )

@@ -1,0 +1,114 @@
+"""The documented bodies of ``POST /_plugins/_ml/models/_register`` and ``…/model_groups/_register``, for remote models.
+
+Source: https://docs.opensearch.org/latest/ml-commons-plugin/api/model-apis/register-model/ and ml-commons main:
+MLRegisterModelInput, Guardrails, RemoteModelConfig, MLDeploySetting, MLRateLimiter.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from opensearch_ml.fields import AccessMode, JavaInt, Lower, Name, Strict, Text, Upper
+
+
+class ModelGroup(Strict):
+    """The model group that holds the model: created, or reused if one has the name already."""
+
+    name: Name
+    description: Text | None = None
+    access_mode: AccessMode | None = None
+    backend_roles: list[str] | None = None
+    add_all_backend_roles: bool | None = None
+
+
+class RateLimiter(Strict):
+    """How many predicts a model takes."""
+
+    limit: float = Field(gt=0)
+    unit: Annotated[
+        Literal["NANOSECONDS", "MICROSECONDS", "MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS"], Upper
+    ]
+
+
+class StopWords(Strict):
+    """An index of percolator queries; a text that one of them finds is refused."""
+
+    index_name: str = Field(min_length=1)
+    source_fields: list[str] = Field(min_length=1)
+
+
+class Guardrail(Strict):
+    """What a predict's input or output is held against."""
+
+    stop_words: list[StopWords] | None = Field(default=None, description="type local_regex")
+    regex: list[str] | None = Field(
+        default=None, description="type local_regex; refused is what one of them matches as a whole"
+    )
+    model_id: str | None = Field(default=None, min_length=1, description="type model: the model that judges")
+    response_filter: str | None = Field(default=None, description="type model: JSON path of its verdict")
+    response_validation_regex: str | None = Field(default=None, description="type model: what an accepting verdict is")
+
+
+class Guardrails(Strict):
+    """What may go into the model and come out of it."""
+
+    type: Literal["local_regex", "model"] = "local_regex"
+    input_guardrail: Guardrail | None = None
+    output_guardrail: Guardrail | None = None
+
+
+class Interface(Strict):
+    """JSON Schemas of a predict's body and answer, each as a mapping or as its JSON text."""
+
+    input: dict[str, Any] | str | None = None
+    output: dict[str, Any] | str | None = None
+
+
+class ModelConfig(Strict):
+    """What a remote model is told to be; neural search reads it."""
+
+    model_type: Text
+    embedding_dimension: JavaInt | None = Field(default=None, ge=1)
+    framework_type: (
+        Annotated[
+            Literal["SENTENCE_TRANSFORMERS", "HUGGINGFACE_TRANSFORMERS", "HUGGINGFACE_TRANSFORMERS_NEURON"], Upper
+        ]
+        | None
+    ) = None
+    pooling_mode: (
+        Annotated[Literal["MEAN", "MEAN_SQRT_LEN", "MAX", "WEIGHTED_MEAN", "CLS", "LAST_TOKEN", "NONE"], Upper] | None
+    ) = None
+    normalize_result: bool | None = None
+    model_max_length: JavaInt | None = Field(default=None, ge=1)
+    all_config: str | None = Field(default=None, description="All of the model's configuration, as JSON text")
+    additional_config: dict[str, Any] | None = None
+
+
+class DeploySetting(Strict):
+    """How the model deploys itself."""
+
+    is_auto_deploy_enabled: bool | None = Field(default=None, description="Deploy it when it is first asked")
+    model_ttl_minutes: int | None = Field(default=None, description="Minutes without a predict until it is undeployed")
+
+
+class Model(Strict):
+    """The documented fields of the register body."""
+
+    name: Name | None = Field(default=None, description="Default: the blueprint's name")
+    function_name: Annotated[Literal["remote"], Lower] = "remote"
+    description: Text | None = None
+    group: ModelGroup | None = Field(default=None, description="Default: a group with the model's name")
+    is_enabled: bool | None = None
+    rate_limiter: RateLimiter | None = None
+    guardrails: Guardrails | None = None
+    interface: Interface | None = None
+    config: ModelConfig | None = Field(default=None, alias="model_config")
+    deploy_setting: DeploySetting | None = None
+    provisioned_by: Text | None = Field(default=None, description="Who made it, for the cluster's statistics")
+
+    @field_validator("group", mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
