@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opensearch_ml import documents, placeholders
+from opensearch_ml import documents, placeholders, stand_ins
 from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.documents import Document
@@ -16,6 +16,17 @@ from opensearch_ml.findings import findings_of, located, nearest
 from opensearch_ml.targets import Target
 
 SUFFIXES = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found in a blueprint's file.
+
+    :param blueprint: None if there are findings; or if nothing is left to find but what a value for a variable decides.
+    """
+
+    blueprint: Blueprint | None
+    findings: list[Finding]
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,7 @@ class Catalog:
 
     def blueprint_names(self) -> list[str]:
         """Return the names of the blueprints found, sorted; reads no file."""
-        return sorted(_files(self.blueprints_folder))
+        return sorted(files(self.blueprints_folder))
 
     def blueprint(
         self, name: str, *, opensearch_conn_id: str = "opensearch_default", domain_arn: DomainArn | None = None
@@ -44,16 +55,16 @@ class Catalog:
         :raises InvalidBlueprint: no such file, or findings in it.
         :raises InvalidTarget: findings in a target's file.
         """
-        files = _files(self.blueprints_folder)
-        if name not in files:
+        found = files(self.blueprints_folder)
+        if name not in found:
             problem = f"no file of that name in {self.blueprints_folder}"
-            raise InvalidBlueprint(name, findings_of("", problem, nearest(name, files)))
-        path = _only(files[name], InvalidBlueprint)
-        document = _read(path, InvalidBlueprint)
-        filled = document.content
-        if isinstance(filled, Mapping):
-            filled = self._filled(document, self.target(opensearch_conn_id), domain_arn, path)
-        return Blueprint.parse(name, filled, source=path.name, lines=document.lines)
+            raise InvalidBlueprint(name, findings_of("", problem, nearest(name, found)))
+        path = _only(found[name], InvalidBlueprint)
+        document = read(path, InvalidBlueprint)
+        result = checked(document, path, self.target(opensearch_conn_id), self.targets_folder, domain_arn)
+        if result.blueprint is None or result.findings:
+            raise InvalidBlueprint(path.name, result.findings)
+        return result.blueprint
 
     def target(self, opensearch_conn_id: str) -> Target:
         """Return the target that uses a connection; one without variables and settings if no file does.
@@ -75,39 +86,85 @@ class Catalog:
 
     def targets(self) -> list[Target]:
         """Read all targets."""
-        return [
-            _target(stem, _only(paths, InvalidTarget)) for stem, paths in sorted(_files(self.targets_folder).items())
-        ]
+        return [read_target(_only(paths, InvalidTarget)) for paths in files(self.targets_folder).values()]
 
-    def _filled(self, document: Document, target: Target, domain_arn: DomainArn | None, path: Path) -> dict[str, Any]:
-        defaults = document.content.get("variables")
-        variables = {
-            **(defaults if isinstance(defaults, Mapping) else {}),
-            **(domain_arn.variables() if domain_arn else {}),
-            **target.variables,
-        }
-        lacking = []
+    def target_file(self, name: str) -> Path:
+        """Return the file of the target of that name.
 
-        def missing(where: str, variable: str) -> None:
-            problem = f"variable {variable} has no value on target {target.name}"
-            file = f"{self.targets_folder.name}/{target.name}.yaml"
-            fix = f"Set variables.{variable} in {file} or as a default in the blueprint."
-            if variable in DOMAIN_VARIABLES:
-                fix = f"Set extra domain_arn of connection {target.opensearch_conn_id}, which tells it, or {fix[4:]}"
-            lacking.append(Finding(where, problem, fix))
-
-        def cycle(where: str, names: list[str]) -> None:
-            problem = f"needs its own value ({' -> '.join(names)})"
-            lacking.append(Finding(where, problem, "Write one of these values itself."))
-
-        written = {key: value for key, value in document.content.items() if key != "variables"}
-        filled = placeholders.fill_variables(written, placeholders.expand(variables, written, missing, cycle), missing)
-        if lacking:
-            raise InvalidBlueprint(path.name, located(lacking, document.lines))
-        return filled | ({"variables": defaults} if "variables" in document.content else {})
+        :raises InvalidTarget: there is none, or there are two.
+        """
+        found = files(self.targets_folder)
+        if name not in found:
+            problem = f"no file of that name in {self.targets_folder}"
+            raise InvalidTarget(name, findings_of("", problem, nearest(name, found)))
+        return _only(found[name], InvalidTarget)
 
 
-def _files(folder: Path) -> dict[str, list[Path]]:
+def read(path: Path, error: type[InvalidBlueprint] | type[InvalidTarget]) -> Document:
+    """Return what a file says.
+
+    :param error: what to raise if that cannot be read.
+    """
+    try:
+        return documents.read(path)
+    except documents.Unreadable as unreadable:
+        finding = unreadable.finding
+    raise error(path.name, [finding])
+
+
+def read_target(path: Path) -> Target:
+    """Return the target in a file.
+
+    :raises InvalidTarget: with all findings at once.
+    """
+    document = read(path, InvalidTarget)
+    return Target.parse(path.stem, document.content, source=path.name, lines=document.lines)
+
+
+def checked(
+    document: Document, path: Path, target: Target | None, targets_folder: Path, domain_arn: DomainArn | None = None
+) -> Checked:
+    """Check a blueprint's document, its variables filled for a target.
+
+    :param path: the document's file; its stem is the blueprint's name.
+    :param target: None: a variable without a value is stood in for, and what only its value decides is not judged.
+    :param targets_folder: where to set what has no value, for the findings.
+    :param domain_arn: the domain, whose variables override the blueprint's defaults; the target's override them.
+    """
+    if not isinstance(document.content, Mapping):
+        return _parsed(path, document, document.content)
+    defaults = document.content.get("variables")
+    variables = {
+        **(defaults if isinstance(defaults, Mapping) else {}),
+        **(domain_arn.variables() if domain_arn else {}),
+        **(target.variables if target else {}),
+    }
+    findings, without_value = [], set()
+
+    def missing(where: str, variable: str) -> None:
+        without_value.add(variable)
+        if target:
+            findings.append(_without_value(where, variable, target, targets_folder))
+
+    def cycle(where: str, names: list[str]) -> None:
+        without_value.update(names)
+        problem = f"needs its own value ({' -> '.join(names)})"
+        findings.append(Finding(where, problem, "Write one of these values itself."))
+
+    written = {key: value for key, value in document.content.items() if key != "variables"}
+    filled = placeholders.fill_variables(written, placeholders.expand(variables, written, missing, cycle), missing)
+    if without_value:
+        filled = stand_ins.filled({**written, "variables": variables})
+    found = _parsed(path, document, filled | ({"variables": defaults} if "variables" in document.content else {}))
+    if without_value:
+        undecided = stand_ins.undecided(written, variables, without_value)
+        findings += [finding for finding in found.findings if not undecided(finding.path, finding.problem)]
+        return Checked(found.blueprint, located(findings, document.lines))
+    return found
+
+
+def files(folder: Path) -> dict[str, list[Path]]:
+    """Return a folder's files of blueprints or targets by name, of which each should have one."""
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*")):
         if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("."):
@@ -115,21 +172,23 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+def _parsed(path: Path, document: Document, filled: Any) -> Checked:
+    try:
+        return Checked(Blueprint.parse(path.stem, filled, source=path.name, lines=document.lines), [])
+    except InvalidBlueprint as invalid:
+        return Checked(None, list(invalid.findings))
+
+
+def _without_value(where: str, variable: str, target: Target, targets_folder: Path) -> Finding:
+    fix = f"Set variables.{variable} in {targets_folder.name}/{target.name}.yaml or as a default in the blueprint."
+    if variable in DOMAIN_VARIABLES:
+        fix = f"Set extra domain_arn of connection {target.opensearch_conn_id}, which tells it, or {fix[4:]}"
+        fix += " On the command line, give --domain-arn."
+    return Finding(where, f"variable {variable} has no value on target {target.name}", fix)
+
+
 def _only(paths: list[Path], error: type[InvalidBlueprint] | type[InvalidTarget]) -> Path:
     if len(paths) > 1:
         names = " and ".join(path.name for path in paths)
         raise error(paths[0].stem, findings_of("", f"both {names} have this name", "Remove or rename one."))
     return paths[0]
-
-
-def _target(name: str, path: Path) -> Target:
-    document = _read(path, InvalidTarget)
-    return Target.parse(name, document.content, source=path.name, lines=document.lines)
-
-
-def _read(path: Path, error: type[InvalidBlueprint] | type[InvalidTarget]) -> Document:
-    try:
-        return documents.read(path)
-    except documents.Unreadable as unreadable:
-        finding = unreadable.finding
-    raise error(path.name, [finding])

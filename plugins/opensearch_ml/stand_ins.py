@@ -5,7 +5,7 @@ So a blueprint can be checked before any target is written; what really has no v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opensearch_ml import placeholders
@@ -52,3 +52,41 @@ def filled(document: Mapping[str, Any]) -> dict[str, Any]:
         if variables == before:
             break
     return dict(placeholders.fill_variables(written, expanded, lambda *_: None))
+
+
+def undecided(
+    document: Mapping[str, Any], variables: Mapping[str, Any], without_value: set[str]
+) -> Callable[[str, str], bool]:
+    """Return what tells of a finding whether it may be about a stand-in only.
+
+    :param document: as written, without its section ``variables``.
+    :param without_value: the variables that were stood in for.
+    :return: a predicate of the finding's path and problem.
+    """
+    stood = set(without_value)
+    while more := {name for name, value in variables.items() if names(as_text(value), "variables") & stood} - stood:
+        stood |= more
+    texts = dict(placeholders.strings(document))
+    values = {as_text(stand_in(name)) for name in without_value}
+
+    def of_stand_in(path: str) -> bool:
+        while path and path not in texts:
+            path = path.rpartition(".")[0]
+        return bool(names(texts.get(path, ""), "variables") & stood)
+
+    urls = [path for path in texts if path.endswith("url") and of_stand_in(path)]
+
+    def told(path: str, problem: str) -> bool:
+        return (
+            of_stand_in(path)
+            or of_stand_in(_alone(path))
+            or any(value in problem for value in values)
+            or (bool(urls) and path.startswith("trusted_endpoints"))
+        )
+
+    return told
+
+
+def _alone(path: str) -> str:
+    # What stands alone in a file is the only one of a list in the blueprint (smoke_test.expect).
+    return ".".join(part for part in path.split(".") if not part.isdigit())

@@ -1,0 +1,75 @@
+"""Variables without a value: what they leave to be judged is judged, without a target and on one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examples import action, document
+
+from opensearch_ml.catalog import checked, read
+from opensearch_ml.errors import InvalidBlueprint
+from opensearch_ml.targets import Target
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.json"
+
+
+def found(path: Path, written: dict[str, Any], target: Target | None = None) -> list[str]:
+    path.write_text(json.dumps(written))
+    return [finding.path for finding in checked(read(path, InvalidBlueprint), path, target, path.parent).findings]
+
+
+def test_without_a_target_what_a_missing_value_decides_is_not_judged_and_the_rest_is(path):
+    written = document(
+        {
+            "protocol": "${variables.protocol}",
+            "client_config": {"max_connection": "${variables.many}", "read_timeout": 0},
+            "actions": [action(url="${variables.base}/v1", headers={"Authorization": "Bearer ${credential.key}"})],
+        },
+        trusted_endpoints=[r"^https://api\.example\.com/v1$"],
+        smoke_test={"parameters": {}, "expect": {"path": "a", "dimension": "${variables.length}"}},
+        variables={"base": "${variables.origin}"},
+    )
+    assert found(path, written) == ["connector.client_config.read_timeout"]
+
+
+def test_without_a_target_patterns_are_not_held_against_a_url_that_is_stood_in_for(path):
+    written = document(
+        {"actions": [action(url="https://${variables.account}.example.com/v1", headers={"A": "${credential.key}"})]},
+        trusted_endpoints=[r"^https://mine\.example\.com/v1$"],
+    )
+    assert found(path, written) == []
+    written["variables"] = {"account": "other"}
+    assert set(found(path, written)) == {"trusted_endpoints", "trusted_endpoints.0"}
+
+
+def test_without_a_target_a_region_that_is_stood_in_for_is_not_held_against_the_urls(path):
+    written = document(
+        {
+            "protocol": "aws_sigv4",
+            "credential": {name: {"conn_id": "aws", "field": f"extra.{name}"} for name in ("access_key", "secret_key")},
+            "parameters": {"region": "${variables.region}", "service_name": "sagemaker"},
+            "actions": [action(url="https://runtime.sagemaker.eu-west-3.amazonaws.com/endpoints/e/invocations")],
+        }
+    )
+    assert found(path, written) == []
+    assert found(path, written, Target(name="t", variables={"region": "us-east-2"})) == ["connector.actions.0.url"]
+
+
+def test_without_a_target_a_circle_of_variables_is_a_finding(path):
+    written = document({"version": "${variables.a}"}, variables={"a": "${variables.b}", "b": "${variables.a}"})
+    assert found(path, written) == ["variables.a"]
+
+
+def test_what_has_no_value_on_the_target_hides_no_other_finding(path):
+    written = document({"version": {}, "description": "${variables.none}", "client_config": {"read_timeout": 0}})
+    assert sorted(found(path, written, Target(name="t"))) == [
+        "connector.client_config.read_timeout",
+        "connector.description",
+        "connector.version",
+    ]
