@@ -7,7 +7,7 @@ import yaml
 from examples import CANARY, action, document, only
 
 from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
-from opensearch_ml.catalog import Catalog, checked, read
+from opensearch_ml.catalog import Catalog
 from opensearch_ml.errors import InvalidBlueprint, InvalidTarget
 from opensearch_ml.targets import MLSettings
 
@@ -314,47 +314,3 @@ def test_every_switch_of_a_target_has_its_full_name():
     every = MLSettings(**dict.fromkeys(MLSettings.model_fields, True)).as_cluster_settings()
     assert len(every) == len(MLSettings.model_fields)
     assert all(name.startswith("plugins.ml_commons.") for name in every)
-
-
-# ---- without a target
-
-
-def found_without_target(files, written):
-    files.blueprint("a.yaml", written)
-    path = files.catalog.blueprints_folder / "a.yaml"
-    return checked(read(path, InvalidBlueprint), path, None, files.catalog.targets_folder)
-
-
-def test_without_a_target_what_a_missing_value_decides_is_not_judged_and_the_rest_is(files):
-    written = document(
-        {
-            "protocol": "${variables.protocol}",
-            "client_config": {"max_connection": "${variables.many}", "read_timeout": 0},
-            "actions": [action(url="${variables.base}/v1", headers={"Authorization": "Bearer ${credential.key}"})],
-        },
-        trusted_endpoints=[r"^https://api\.example\.com/v1$"],
-        smoke_test={"parameters": {}, "expect": {"path": "a", "dimension": "${variables.length}"}},
-        variables={"base": "${variables.origin}"},
-    )
-    assert [finding.path for finding in found_without_target(files, written).findings] == [
-        "connector.client_config.read_timeout"
-    ]
-
-
-def test_without_a_target_a_circle_of_variables_is_a_finding(files):
-    written = {**WITH_VARIABLES, "variables": {"url": "${variables.model}", "model": "${variables.url}", "size": 1}}
-    assert ["needs its own value" in finding.problem for finding in found_without_target(files, written).findings] == [
-        True
-    ]
-
-
-def test_what_has_no_value_on_the_target_hides_no_other_finding(files):
-    written = document({"parameters": {"model": "${variables.model}"}, "version": {}, "client_config": {"read": 1}})
-    files.blueprint("a.yaml", written)
-    with pytest.raises(InvalidBlueprint) as caught:
-        files.catalog.blueprint("a")
-    assert {finding.path for finding in caught.value.findings} == {
-        "connector.parameters.model",
-        "connector.version",
-        "connector.client_config.read",
-    }
