@@ -35,7 +35,7 @@ class _Dumper(yaml.SafeDumper):
     def analyze_scalar(self, scalar: str) -> Any:
         analysis = super().analyze_scalar(scalar)
         # PyYAML makes no block of a script with spaces at the end of a line, though YAML keeps them.
-        analysis.allow_block |= "\n" in scalar and all(one in "\n\t" or one.isprintable() for one in scalar)
+        analysis.allow_block |= "\n" in scalar and _is_plain(scalar)
         return analysis
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
@@ -64,7 +64,9 @@ def _dumped(value: Any, dumper: type[_Dumper]) -> str:
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None
-    if "\n" in text:
+    if not _is_plain(text):
+        style = '"'  # \x85 and the like are line breaks for YAML
+    elif "\n" in text:
         style = "|"
     elif len(text) > WIDTH and " " in text:
         style = ">"
@@ -73,6 +75,10 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     if style in ("|", ">") and dumper.tries_blocks and not _reads_back(text):
         style = '"'
     return dumper.represent_scalar(TEXT, text, style=style)
+
+
+def _is_plain(text: str) -> bool:
+    return all(one.isprintable() or one in "\n\t" for one in text)
 
 
 def _reads_back(text: str) -> bool:

@@ -25,6 +25,7 @@ Note = Callable[[str], None]
 
 MAX_TEXT = 5_000_000  # characters; the longest page of the documentation has 200,000
 MAX_NAME = 60
+MAX_BLUEPRINTS = 200
 MODEL_FIELDS = tuple(name for name in (f.alias or n for n, f in Model.model_fields.items()) if name != "group")
 SETTING = "trusted_connector_endpoints_regex"
 _FILLER = re.compile(
@@ -72,15 +73,17 @@ def import_text(text: str, *, name: str | None = None) -> list[Imported]:
         )
     shown = page.read(text)
     imported: dict[str, Imported] = {}
+    seen: list[Any] = []
     left_out: list[str] = list(shown.unread)
     for chapter in _chapters(shown):
         for request in chapter.connectors:
+            again = (_connector_in(request), _is_inline(request))
             if (part := _only_a_part(request)) is not None:
                 left_out.append(part)
-                continue
-            one = _imported(request, chapter, shown, name, taken=imported)
-            if one.yaml_text not in {other.yaml_text for other in imported.values()}:
+            elif again not in seen and len(seen) < MAX_BLUEPRINTS:
+                one = _imported(request, chapter, shown, name, taken=imported)
                 imported[one.name] = one
+                seen.append(again)
     if not imported:
         raise NothingToImport(
             "the text shows no connector that can be imported",
@@ -100,10 +103,11 @@ def _chapters(shown: Page) -> list[_Chapter]:
         elif request.kind == "other":
             answers.append(request)
         else:
-            if any(one.kind in ("register", "predict") for one in chapters[-1].others) and chapters[-1].connectors:
+            used = any(one.kind in ("register", "predict") for one in chapters[-1].others)
+            if chapters[-1].connectors and (used or _is_inline(request)):
                 chapters.append(_Chapter())
             chapters[-1].connectors.append(request)
-            if request.kind == "register" or "function_name" in request.body.value:
+            if _is_inline(request):
                 chapters[-1].others.append(request)
     if not any(chapter.connectors for chapter in chapters):
         chapters.append(_Chapter(connectors=answers))  # a page may show only what GET gives
@@ -116,6 +120,11 @@ def _connector_in(request: Request) -> Mapping[str, Any] | None:
     if isinstance(inner, Mapping) and (request.kind == "register" or _is_connector(inner)):
         return inner
     return body if request.kind == "connector" or _is_connector(body) else None
+
+
+def _is_inline(request: Request) -> bool:
+    body = request.body.value
+    return _connector_in(request) is not body and (request.kind == "register" or "function_name" in body)
 
 
 def _is_connector(body: Mapping[str, Any]) -> bool:
@@ -147,16 +156,17 @@ def _imported(
     if request.body.repaired:
         note("A text of the page holds quotes that are not escaped; it was read up to the last one of its line.")
     for key in request.body.repeated:
-        note(f"A field ({unknowns.slug(key)}) is given twice on the page; the last value was taken.")
+        shown_key = key if re.fullmatch(r"[A-Za-z_]{1,30}", key) else "a field"  # any other may be a secret
+        note(f"{shown_key} is given twice on the page; the last value was taken.")
     title = _title(request, shown)
     connector, secrets = documented_connector.adapted(body, title, variables, note)
     document: dict[str, Any] = {"connector": connector}
-    if body is not request.body.value and (request.kind == "register" or "function_name" in request.body.value):
+    if _is_inline(request):
         document["inline"] = True
     if "roleArn" in connector.get("credential", {}):
         document["iam_role"] = {}
         note("iam_role: {} has the role made and kept up to date; remove it if somebody else cares for the role.")
-    document |= _others(connector, chapter, shown, variables, secrets, note)
+    document |= _others(request, connector, chapter, shown, variables, secrets, note)
     _notes_on(variables, note)
     if variables.defaults:
         first = [one for one in DOMAIN_VARIABLES if one in variables.defaults]
@@ -171,17 +181,23 @@ def _imported(
         comments.append(f"Still without a value: {', '.join(f'variables.{one}' for one in sorted(lacking))}.")
     comments = [str(secrets.without(comment)) for comment in comments]
     return Imported(
-        own, blueprint_yaml.text_of(document, comments), tuple(str(secrets.without(told)) for told in notes)
+        own, blueprint_yaml.text_of(document, comments), tuple(str(secrets.without(told)) for told in tuple(notes))
     )
 
 
 def _others(
-    connector: Mapping[str, Any], chapter: _Chapter, shown: Page, variables: Unknowns, secrets: Secrets, note: Note
+    request: Request,
+    connector: Mapping[str, Any],
+    chapter: _Chapter,
+    shown: Page,
+    variables: Unknowns,
+    secrets: Secrets,
+    note: Note,
 ) -> dict[str, Any]:
     if str(connector.get("protocol", "")).startswith("mcp_"):
         return {}
     document: dict[str, Any] = {}
-    if model := secrets.without(_model(chapter, shown, note)):
+    if model := secrets.without(_model(request, chapter, shown, note)):
         document["model"] = variables.resolved(model, "model", note)
     test = expectation.smoke_test(connector, [one for one in chapter.others if one.kind == "predict"])
     if test is None:
@@ -198,8 +214,9 @@ def _others(
     return document
 
 
-def _model(chapter: _Chapter, shown: Page, note: Note) -> dict[str, Any]:
-    register = next((one.body.value for one in chapter.others if _registers(one)), None)
+def _model(request: Request, chapter: _Chapter, shown: Page, note: Note) -> dict[str, Any]:
+    alone = [one.body.value for one in chapter.others if one.kind == "register" and _connector_in(one) is None]
+    register = request.body.value if _is_inline(request) else next(iter(alone), None)
     if register is None:
         return {}
     model = {key: value for key in MODEL_FIELDS if (value := register.get(key)) is not None}
@@ -221,11 +238,6 @@ def _drop_placeholders(part: dict[str, Any]) -> None:
     for key in ("name", "description"):
         if not isinstance(part.get(key), str) or unknowns.is_placeholder(part[key]):
             part.pop(key, None)
-
-
-def _registers(request: Request) -> bool:
-    body = request.body.value
-    return request.kind == "register" or ("function_name" in body and ("connector_id" in body or "connector" in body))
 
 
 def _trusted(connector: Mapping[str, Any], variables: Unknowns, shown: Page, note: Note) -> dict[str, Any]:

@@ -29,6 +29,7 @@ ACTION_ORDER = (
     *("pre_process_function", "post_process_function"),
 )
 _LOOSE_PLACEHOLDER = re.compile(r"\$\{\s*(parameters?|credentials?)\s*\.\s*([^}]*?)\s*\}")
+_EXAMPLE_BODY = re.compile(r"(?<!\$)\{.*\}|\$\{parameters\.[\w.-]+\}", re.DOTALL)
 _AWS_REGION = re.compile(r"(?<=\.)[a-z]{2,4}(?:-[a-z]+)+-\d(?=\.(?:amazonaws\.com|api\.aws))")
 MAX_NESTED = 5  # parameters in parameters
 
@@ -50,7 +51,7 @@ def adapted(
     secrets.take_credential(written)
     secrets.take_from(connector)
     connector = secrets.without(connector)
-    _name(connector, title, note)
+    _name(connector, str(secrets.without(title)), note)
     _resolve(connector, variables, note)
     for index, part in enumerate([connector, *connector["actions"]]):
         if isinstance(part.get("url"), str):
@@ -75,7 +76,7 @@ def _known(part: dict[str, Any], model: type[BaseModel], path: str, note: Callab
             note(f"{path}.{name} is written {meant}: the server knows no other spelling, and drops it silently.")
         elif name not in SERVERS_OWN:
             shown = name if re.fullmatch(r"[\w.-]{1,40}", name) else "a field"
-            note(f"{path}.{shown} is left out: it is no field of a {model.__name__.lower()} that we know.")
+            note(f"{path}.{shown} is left out: no documented field has that name.")
     return kept
 
 
@@ -170,9 +171,9 @@ def _resolve(connector: dict[str, Any], variables: Unknowns, note: Callable[[str
             url = unknowns.in_aws_url(part["url"]) if aws and "://" in part["url"] else part["url"]
             part["url"] = _whole_url(url, parameters, f"{path}.url", variables, note)
         if index and isinstance(part.get("request_body"), str) and unknowns.is_placeholder(part["request_body"]):
-            shown = placeholders.PLACEHOLDER.search(part["request_body"])
+            shown = _EXAMPLE_BODY.search(part["request_body"])
             part["request_body"] = shown[0] if shown else "${parameters.input}"
-            note(f"{path}.request_body is {part['request_body']} alone: the page leaves it to you.")
+            note(f"{path}.request_body is {part['request_body']}: the page leaves it to you.")
         for name in ("headers", "request_body", "description", "client_config", "backend_roles"):
             if name in part:
                 part[name] = variables.resolved(part[name], f"{path}.{name}", note)

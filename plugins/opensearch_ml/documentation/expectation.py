@@ -10,6 +10,12 @@ from opensearch_ml.documentation.page import Request
 
 OUTPUT = "inference_results.0.output.0"
 MAX_DEPTH = 12
+TELLING = frozenset(
+    {"content", "text", "completion", "answer", "generated_text", "generation", "response", "embedding"}
+)
+ABOUT = frozenset(
+    {"id", "object", "model", "role", "type", "created", "finish_reason", "stop_reason", "system_fingerprint"}
+)
 
 
 def smoke_test(
@@ -75,12 +81,14 @@ def _output(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _leaves(value: Any, path: str, depth: int = MAX_DEPTH) -> Iterator[tuple[int, str, str]]:
+    name = path.rpartition(".")[2]
+    more = 10**6 * (name in TELLING) - 10**6 * (name in ABOUT)
     if isinstance(value, str):
-        yield len(value), path, "string"
+        yield len(value) + more, path, "string"
     elif isinstance(value, (int, float)):
-        yield 0, path, "boolean" if isinstance(value, bool) else "number"
+        yield more, path, "boolean" if isinstance(value, bool) else "number"
     elif isinstance(value, list) and value and all(type(one) in (int, float) for one in value):
-        yield 40 * len(value), path, "array"
+        yield 40 * len(value) + more, path, "array"
     elif isinstance(value, list) and value and depth:
         yield from _leaves(value[0], f"{path}.0", depth - 1)
     elif isinstance(value, Mapping) and depth:

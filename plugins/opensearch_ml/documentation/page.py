@@ -11,19 +11,29 @@ import io
 import json
 import re
 import shlex
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import islice
 from typing import Literal
 
 from opensearch_ml.documentation import relaxed_json
 
 Kind = Literal["connector", "register", "group", "predict", "settings", "other", "none"]
 
-WORK_PER_CHARACTER = 40  # each brace may start an object; text made of unfinished ones must still end
+WORK = (
+    4,
+    200_000,
+)  # characters of unfinished objects, per character of the page and at least: each brace may start one
 CURL_LENGTH = 200_000
+CURL_WORDS = 60
+CURLS_LENGTH = 1_000_000  # of all commands together
+MAX_REQUESTS = 10_000
 
-_PATH = re.compile(r"_(?:plugins|opendistro)/_ml(?P<path>/[^\s\"'`|)]*)|(?P<settings>_cluster/settings)")
+_PATH = re.compile(
+    r"_(?:plugins|opendistro)/_ml(?P<path>/(?:<[^<>\n]{1,60}>|[^\s\"'`|)])*)|(?P<settings>_cluster/settings)"
+)
 _METHOD = re.compile(r"\b(GET|POST|PUT|DELETE|HEAD)\b")
 _HEADING = re.compile(r"^(?:#{1,6}[ \t]+(?P<text>[^\n]+)|title:[ \t]*(?P<title>[^\n]+))$", re.MULTILINE)
 _CURL = re.compile(r"^[ \t$>]*curl\b", re.MULTILINE)
@@ -77,12 +87,17 @@ def read(text: str) -> Page:
     headings = [(found.start(), (found["text"] or found["title"]).strip()) for found in _HEADING.finditer(text)]
     page = Page(title=next((told for _, told in headings), ""))
     mentions = list(_mentions(text))
-    for start, body in _objects(text):
-        mention = next((one for one in reversed(mentions) if one.start < start), None)
+    mentioned, lines = [one.start for one in mentions], [at for at, one in enumerate(text) if one == "\n"]
+    for start, body in islice(_objects(text), MAX_REQUESTS):
+        nearest = bisect(mentioned, start)
+        mention = mentions[nearest - 1] if nearest else None
         if isinstance(body, relaxed_json.Unreadable):
             if mention and mention.sent and not mention.used and mention.kind in ("connector", "register"):
                 mention.used = True
-                page.unread.append(_unread(text, start, body))
+                told = "its end" if body.at >= len(text) else f"{body} in line {bisect(lines, body.at) + 1}"
+                page.unread.append(
+                    f"The request body in line {bisect(lines, start) + 1} cannot be read: expected {told}."
+                )
             continue
         if "inference_results" in body.value:
             if page.requests and page.requests[-1].kind == "predict" and page.requests[-1].answer is None:
@@ -93,13 +108,14 @@ def read(text: str) -> Page:
             kind = "none" if mention.kind in ("connector", "register") else "other"
         if mention:
             mention.used = True
-        heading = next((told for at, told in reversed(headings) if at < start), "")
-        page.requests.append(Request(kind, mention.path if mention else "", _line(text, start), heading, body))
+        above = bisect(headings, (start, ""))
+        heading = headings[above - 1][1] if above else ""
+        page.requests.append(Request(kind, mention.path if mention else "", bisect(lines, start) + 1, heading, body))
     return page
 
 
 def _objects(text: str) -> Iterator[tuple[int, relaxed_json.Read | relaxed_json.Unreadable]]:
-    at, work = 0, len(text) * WORK_PER_CHARACTER
+    at, work = 0, len(text) * WORK[0] + WORK[1]
     while work > 0 and (start := text.find("{", at)) >= 0:
         try:
             body = relaxed_json.read(text, start, python=_PYTHON.search(text, max(0, start - 80), start) is not None)
@@ -135,15 +151,6 @@ def _kind(method: str, found: re.Match[str]) -> Kind:
         if re.fullmatch(r"/models/.+/_predict|/_predict/remote/.+", path):
             return "predict"
     return "other"
-
-
-def _unread(text: str, start: int, why: relaxed_json.Unreadable) -> str:
-    told = "its end" if why.at >= len(text) else f"{why} in line {_line(text, why.at)}"
-    return f"The request body in line {_line(text, start)} cannot be read: expected {told}."
-
-
-def _line(text: str, at: int) -> int:
-    return text.count("\n", 0, at) + 1
 
 
 def _plain(text: str) -> str:
@@ -193,12 +200,13 @@ def _of_notebook(text: str) -> str:
 
 def _curls_unquoted(text: str) -> str:
     # The shell's quotes are around the body, and in it; what the shell would pass to curl is what counts.
-    parts, at = [], 0
+    parts, at, left = [], 0, CURLS_LENGTH
     for found in _CURL.finditer(text):
-        if found.start() < at:
+        if found.start() < at or left <= 0:
             continue
         command = text[found.start() : found.start() + CURL_LENGTH]
-        told = _curl(command)
+        told, read_to = _curl(command)
+        left -= read_to
         if told:
             length, request = told
             lines = command[:length].count("\n") - request.count("\n")
@@ -207,14 +215,15 @@ def _curls_unquoted(text: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _curl(command: str) -> tuple[int, str] | None:
+def _curl(command: str) -> tuple[tuple[int, str] | None, int]:
+    """Return the command's length and the request that it sends, if it is one, and how much of the text was read."""
     stream = io.StringIO(command.replace("\\\n", " \n"))
     words = shlex.shlex(stream, posix=True)
     words.whitespace_split, words.commenters = True, ""
     line: list[str] = []
     method = "POST"
     try:
-        for word in words:
+        for word in islice(words, CURL_WORDS):
             line.append(word)
             data = _CURL_DATA.fullmatch(word)
             if word.startswith("-X") and word != "-X":
@@ -225,10 +234,8 @@ def _curl(command: str) -> tuple[int, str] | None:
                 value = data["value"] or next(words, "")
                 url = next((one for one in line if "_plugins/" in one or "_cluster/" in one), "")
                 if not url or not value or value.startswith("@"):
-                    return None
-                return stream.tell(), f"{method} {url}\n{value}\n"
-            if "\n" in command[: stream.tell()] and len(line) > 60:
-                return None
+                    break
+                return (stream.tell(), f"{method} {url}\n{value}\n"), stream.tell()
     except ValueError:  # quotes that do not end: then the page shows no command that would run
         pass
-    return None
+    return None, stream.tell()

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_DEPTH = 60
+MAX_LINE = 20_000  # characters of a comment, and of a line whose quotes are not escaped
 
-_SPACE = re.compile(r"(?:[\s\u200b\ufeff]+|//[^\n]*|#[^\n]*|\\\\[^\n]*|/\*(?:[^*]|\*(?!/)){0,5000}\*/)*")
+_SPACE = re.compile(r"(?:[\s\u200b\ufeff]+|//[^\n]*|#[^\n]*|\\\\[^\n]*)*")
 _LEFT_OUT = re.compile(r"\.{3,}|…")
 _BARE_KEY = re.compile(r"[A-Za-z_$][\w$.-]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?(?![\w.])")
@@ -30,7 +31,6 @@ _CLOSING = {
     "\u2019": "\u2019'",
 }
 _GOES_ON = re.compile(r"[\w$]")  # behind a closing quote there is no such thing
-_TO_LAST_QUOTE = re.compile(r"(?P<told>[^\n]{0,20000})\"[ \t]*,?[ \t]*(?:\n|\Z)")
 _ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""} | {
     one: one for one in "\"'\\/\u201c\u201d\u2018\u2019`"
@@ -190,8 +190,7 @@ class _Reader:
         raw = "r" in prefix or (quote == '"""' and not self.python)
         end = self._closing(quote, start, raw)
         if quote == '"' and _GOES_ON.match(self.text, end + 1) and self.text[start : start + 1] in ("{", "["):
-            whole = _TO_LAST_QUOTE.match(self.text, start)
-            end, self.repaired = (whole.end("told"), True) if whole else (end, self.repaired)
+            end = self._last_quote_of_the_line(start, end)
         told, self.at = self.text[start:end], end + len(quote)
         if not raw:
             told = _ESCAPE.sub(_unescaped, told)
@@ -199,6 +198,14 @@ class _Reader:
             told = re.sub(r"(?<!\{)\{([^{}]+)\}(?!\})", r"<\1>", told).replace("{{", "{").replace("}}", "}")
         # A half of a character that JSON escapes as two cannot be written to any file.
         return told.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def _last_quote_of_the_line(self, start: int, end: int) -> int:
+        stop = self.text.find("\n", start, start + MAX_LINE)
+        line = self.text[start : stop if stop >= 0 else start + MAX_LINE].rstrip(" \t,")
+        if not line.endswith('"'):
+            return end
+        self.repaired = True
+        return start + len(line) - 1
 
     def _closing(self, quote: str, start: int, raw: bool) -> int:
         if raw or len(quote) == 3:
@@ -214,6 +221,15 @@ class _Reader:
         raise Unreadable("the end of a text in quotes", len(self.text))
 
     def _space(self) -> None:
+        self._space_alone()
+        while self.text.startswith("/*", self.at):
+            end = self.text.find("*/", self.at + 2, self.at + MAX_LINE)
+            if end < 0:
+                raise Unreadable("the end of a comment", min(self.at + MAX_LINE, len(self.text)))
+            self.at = end + 2
+            self._space_alone()
+
+    def _space_alone(self) -> None:
         self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]  # it matches the empty text too
 
     def _take(self, mark: str) -> bool:

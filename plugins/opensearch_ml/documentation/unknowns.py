@@ -11,11 +11,12 @@ from opensearch_ml.placeholders import join
 
 MAX_WORDS = 4
 
-_ANGLE = re.compile(r"<(?!/)(?=[^<>]*[A-Za-z]{3})([^<>|\n]{2,80})>")
+_ANGLE = re.compile(r"<(?!/)(?=[^<>]*[A-Za-z]{3})([^<>|\n]{2,200})>")
 _SPELLED = re.compile(  # in long texts <bos> and List<String> are what they are
     r"<((?i:please|your|enter|add|insert|replace)\b[^<>\n]{0,80}|[A-Z][A-Z0-9]+(?:[ _-][A-Z0-9]+)+)>"
 )
 _MUSTACHE = re.compile(r"(?<!\$)\{\{\s*([\w .-]{1,60}?)\s*\}\}")
+_BRACED_YOUR = re.compile(r"(?<![${])\{(your[ _-][\w -]{1,60})\}(?!\})", re.IGNORECASE)
 _BRACE = re.compile(r"(?<![${])\{([A-Za-z][\w -]{0,40})\}(?!\})")
 _YOUR = re.compile(r"(?<![A-Za-z0-9])(your[_-][\w-]+)", re.IGNORECASE)
 _PHRASE = re.compile(
@@ -100,7 +101,7 @@ def is_placeholder(text: str) -> bool:
     """Tell whether a text is nothing but a place for a value of the reader's own."""
     told = text.strip()
     return not told or any(
-        pattern.fullmatch(told) for pattern in (_ANGLE, _MUSTACHE, _PHRASE, _YOUR, _DOTS, _ALTERNATIVES)
+        pattern.fullmatch(told) for pattern in (_ANGLE, _MUSTACHE, _BRACED_YOUR, _PHRASE, _YOUR, _DOTS, _ALTERNATIVES)
     )
 
 
