@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from opensearch_ml import blueprint_yaml, placeholders, stand_ins, trusted_endpoints
+from opensearch_ml import blueprint_yaml, catalog, documents, placeholders, trusted_endpoints
 from opensearch_ml.arns import DOMAIN_VARIABLES
-from opensearch_ml.blueprint import Blueprint, Connector, Model, ModelGroup
+from opensearch_ml.blueprint import Connector, Model, ModelGroup
 from opensearch_ml.documentation import connector as documented_connector
 from opensearch_ml.documentation import expectation, page, unknowns
 from opensearch_ml.documentation.page import Page, Request
 from opensearch_ml.documentation.secrets import Secrets
 from opensearch_ml.documentation.unknowns import Unknowns
-from opensearch_ml.errors import Final, InvalidBlueprint
+from opensearch_ml.errors import Final
 
 Note = Callable[[str], None]
 
@@ -173,16 +174,15 @@ def _imported(
         document["variables"] = {one: variables.defaults[one] for one in dict.fromkeys([*first, *variables.defaults])}
     document |= _trusted(connector, variables, shown, note)
     own = _free(_slug(name or str(connector.get("name") or title)), connector, taken)
-    for told in _findings(own, document):
-        note(told)
     where = " / ".join(dict.fromkeys(filter(None, (shown.title, request.heading)))) or "a request body"
     comments = [f"Imported from documentation: {_printable(where)}, line {request.line}."]
     if lacking := variables.lacking.keys() - set(DOMAIN_VARIABLES):
         comments.append(f"Still without a value: {', '.join(f'variables.{one}' for one in sorted(lacking))}.")
     comments = [str(secrets.without(comment)) for comment in comments]
-    return Imported(
-        own, blueprint_yaml.text_of(document, comments), tuple(str(secrets.without(told)) for told in tuple(notes))
-    )
+    yaml_text = blueprint_yaml.text_of(document, comments)
+    for told in _findings(own, yaml_text):
+        note(told)
+    return Imported(own, yaml_text, tuple(str(secrets.without(told)) for told in tuple(notes)))
 
 
 def _others(
@@ -282,12 +282,9 @@ def _notes_on(variables: Unknowns, note: Note) -> None:
             note(f"variables.{name} is {variables.defaults[name]} unless the domain or the target says else.")
 
 
-def _findings(name: str, document: Mapping[str, Any]) -> list[str]:
-    try:
-        Blueprint.parse(name, stand_ins.filled(document), source=name)
-    except InvalidBlueprint as invalid:
-        return [f"To be mended: {finding}" for finding in invalid.findings]
-    return []
+def _findings(name: str, yaml_text: str) -> list[str]:
+    checked = catalog.checked(documents.parse(yaml_text), Path(f"{name}.yaml"), None, Path("targets"))
+    return [f"To be mended: {finding}" for finding in checked.findings]
 
 
 def _title(request: Request, shown: Page) -> str:

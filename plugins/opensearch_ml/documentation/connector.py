@@ -151,6 +151,7 @@ def _name(connector: dict[str, Any], title: str, note: Callable[[str], None]) ->
         isinstance(connector["version"], str) and unknowns.is_placeholder(connector["version"])
     ):
         connector["version"] = 1
+        note("connector.version is 1: the page leaves it to you.")
     if isinstance(connector.get("description"), str) and unknowns.is_placeholder(connector["description"]):
         del connector["description"]
         note("connector.description is left out: the page leaves it to you.")

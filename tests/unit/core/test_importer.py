@@ -127,7 +127,8 @@ def test_the_aws_template_becomes_a_blueprint_that_lacks_only_its_endpoints_name
         "secret_key": {"conn_id": "aws_default", "field": "password"},
         "session_token": {"conn_id": "aws_default", "field": "extra.aws_session_token"},
     }
-    assert any("variables.endpoint_name has no value" in note for note in imported.notes)
+    for told in ("variables.endpoint_name has no value", "connector.name is", "connector.version is 1"):
+        assert any(told in note for note in imported.notes)
 
 
 def test_a_role_becomes_an_arn_with_variables_and_a_role_to_care_for():
