@@ -54,7 +54,7 @@ down:  ## stop everything that the targets above started
 .PHONY: test lint format bench
 test: $(INSTALLED)  ## lint, then every test, on servers that the tests start and stop themselves
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m tests
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff check
