@@ -23,6 +23,7 @@ REGEX = re.compile(r"/(?:\\[^\n]|[^\n/\\])+/[a-zA-Z]*")
 ANY_ESCAPE = re.compile(r"""(?P<quote>["'])(?:\\.|(?!(?P=quote))[^\\])*(?P=quote)""", re.DOTALL)
 ENTITY = re.compile(r"&(?:quot|apos|amp|lt|gt|#\d+|#x[0-9a-fA-F]+);")
 PAIRS = {")": "(", "]": "[", "}": "{"}
+AFTER_TEXT = ("instanceof", "in")  # the only words that may follow a text
 BEFORE_REGEX = set("(,=~!&|?:{};[+") | {""}
 
 
@@ -46,6 +47,8 @@ def _problems(script: str) -> Iterator[str]:
         kind, text = token.lastgroup or "regex", token[0]
         if kind == "text" and text in ('""', "''") and script[token.end() : token.end() + 1] == text[0]:
             yield "has three quotes in a row, which Dev Tools takes around a script and Painless does not"
+        if before == "text" and kind in ("text", "word") and text not in AFTER_TEXT:
+            yield "has a text right after a text: the quotes inside of one need a backslash"
         if kind == "comment" and text.startswith("//"):
             swallowed |= "\n" not in script.strip() and "return" in text
         if kind == "other":
@@ -55,7 +58,7 @@ def _problems(script: str) -> Iterator[str]:
             elif text in PAIRS and (not brackets or brackets.pop() != PAIRS[text]) and not swallowed:
                 yield f"has a {text} that closes nothing"
         if kind not in ("space", "comment"):
-            before = text[-1] if kind == "other" else "x"
+            before = text if kind == "other" else kind
         position = token.end()
     if swallowed:
         yield "is one line, and its // comment takes the rest with it: the line breaks were lost"
