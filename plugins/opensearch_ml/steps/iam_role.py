@@ -36,6 +36,7 @@ from opensearch_ml.steps.iam_role_check import (
     require_mendable,
     trust_problems,
     wait_until_effective,
+    warn_of_loose_trust,
 )
 from opensearch_ml.steps.role_in_iam import Found, Policies, RoleInIam
 
@@ -170,9 +171,7 @@ def delete_iam_role(access: AwsAccess, role: IamRole) -> Changed:
 
 def _extend_trust(iam: RoleInIam, found: Found) -> bool:
     role = iam.role
-    for service in role.services:
-        if warning := policies.trust_warning(found.trust, service):
-            log.warning("role %s: %s", role.name, warning)
+    warn_of_loose_trust(role, found)
     wanted = policies.with_trust(found.trust, role.domain, role.services)
     if wanted == found.trust:
         return False

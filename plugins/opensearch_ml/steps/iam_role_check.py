@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opensearch_ml import grants, iam_commands, policies
+from opensearch_ml.arns import Arn
 from opensearch_ml.errors import NotFound, NotYetEffective, PermissionDenied, RequestRefused
 from opensearch_ml.iam_role import IamRole
 from opensearch_ml.policy_evaluation import Decision, Document, as_list, conditions, decide, statements
@@ -64,6 +65,7 @@ def compare(iam: RoleInIam) -> tuple[str, ...]:
             evidence=f"iam:GetRole {role.name} -> NoSuchEntity; connector.credential.roleArn is {role.arn}",
             fix=f"correct roleArn; or {MANAGE_IT}; or create the role:\n{iam_commands.create(role)}",
         )
+    warn_of_loose_trust(role, found)
     _compare_trust(role, found)
     on_it = readable_policies(iam)
     require_mendable(iam, found, on_it)
@@ -83,6 +85,13 @@ def wait_until_effective(iam: RoleInIam) -> tuple[str, ...]:
         return _in_force(iam)
 
     return until_effective(ask_iam, timeout_s=iam.left_s())
+
+
+def warn_of_loose_trust(role: IamRole, found: Found) -> None:
+    """Log that the role's trust policy lets a service in for domains of any account."""
+    for service in role.services:
+        if warning := policies.trust_warning(found.trust, service):
+            log.warning("role %s: %s", role.name, warning)
 
 
 def trust_problems(trust: Document, role: IamRole) -> list[policies.TrustProblem]:
@@ -180,15 +189,25 @@ def _require_boundary(iam: RoleInIam, boundary_arn: str) -> None:
 
 
 def _in_force(iam: RoleInIam) -> tuple[str, ...]:
+    unasked = []
     for need in needs(iam.role):
         try:
             decision = iam.simulate(*need)
         except (PermissionDenied, RequestRefused) as refusal:
             log.warning("whether AWS goes by the policies of role %s cannot be asked: %s", iam.role.name, refusal)
             return (f"whether AWS goes by it yet could not be asked ({refusal.evidence})",)
-        if decision != "allowed":
+        if decision == "implicitDeny" and (other := _other_account(iam.role, need[1])):
+            # A simulation asks both accounts, knows the policies of ours only, and takes no trust policy to go by.
+            unasked.append(f"whether account {other} lets it {need[0]} on {need[1]} could not be asked")
+        elif decision != "allowed":
             raise _not_in_force(iam.role, need, decision)
-    return ()
+    return tuple(unasked)
+
+
+def _other_account(role: IamRole, resource: str) -> str:
+    """Return the account that owns a resource, if it is another one than the role's and the ARN tells; else nothing."""
+    owner = resource.split(":", 5)[4] if resource.startswith("arn:") else ""
+    return "" if owner in ("", "*", Arn.parse(role.arn).account_id) else owner
 
 
 def _not_in_force(role: IamRole, need: Need, decision: Decision | None) -> PermissionDenied | NotYetEffective:
