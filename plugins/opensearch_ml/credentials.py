@@ -12,12 +12,15 @@ from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.placeholders import as_text
 
+TEMPORARY = "ASIA"  # how the access keys of sessions begin
+
 
 def resolve(blueprint: Blueprint, hook: OpenSearchMLHook) -> dict[str, str]:
     """Return the blueprint's credential in clear; literal parts, such as ``roleArn``, as they are.
 
     :param hook: is told every secret, so that none appears in a log or in an error.
-    :raises UnresolvedCredential: naming every reference that nothing answers, before anything is written.
+    :raises UnresolvedCredential: naming every reference that nothing answers, before anything is written; or a
+        session's key without its token.
     """
     resolved: dict[str, str] = {}
     lacking: list[str] = []
@@ -37,6 +40,13 @@ def resolve(blueprint: Blueprint, hook: OpenSearchMLHook) -> dict[str, str]:
             evidence="; ".join(lacking),
             fix="create the Airflow connection or variable, in any secrets backend, and set the named field; if it is "
             "there, the secrets backend has failed, and Airflow says why at log level DEBUG",
+        )
+    if resolved.get("access_key", "").startswith(TEMPORARY) and "session_token" not in resolved:
+        raise UnresolvedCredential(
+            f"blueprint {blueprint.name} signs with half a session: its access_key is a temporary one, without a token",
+            evidence=f"the access key begins with {TEMPORARY}; connector.credential has no session_token",
+            fix="add a reference to it, such as session_token: {conn_id: aws_default, field: "
+            "extra.aws_session_token}; or refer to a key that lasts, an IAM user's",
         )
     return resolved
 

@@ -11,6 +11,7 @@ from opensearch_ml import grants, policies
 from opensearch_ml.arns import DomainArn, Principal, principal_of
 from opensearch_ml.aws import AwsAccess
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.credentials import TEMPORARY
 from opensearch_ml.domain import Domain
 from opensearch_ml.errors import InvalidConnection, NotFound, PermissionDenied, RequestRefused
 from opensearch_ml.iam_role import IamRole
@@ -61,10 +62,10 @@ def check(report: Report, hook: OpenSearchMLHook, aws_conn_id: str, blueprint: B
 
 def _caller(access: AwsAccess) -> str:
     frozen = access.get_frozen_credentials()
-    if frozen.access_key.startswith("ASIA") and not frozen.token:
+    if frozen.access_key.startswith(TEMPORARY) and not frozen.token:
         raise InvalidConnection(
             f"connection {access.aws_conn_id} holds half a session: its key is a temporary one, and has no token",
-            evidence="the access key begins with ASIA; extra.aws_session_token is empty",
+            evidence=f"the access key begins with {TEMPORARY}; extra.aws_session_token is empty",
             fix=f"write aws_session_token into the extra of connection {access.aws_conn_id}, or use a role_arn",
         )
     return access.caller()
