@@ -1,4 +1,4 @@
-"""A self-managed cluster signs with keys, a user's or a session's; a role is refused there, with what takes its place."""
+"""A self-managed cluster signs with a user's keys or a session's; a role is refused, with what takes its place."""
 
 from __future__ import annotations
 
