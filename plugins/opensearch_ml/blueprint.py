@@ -73,32 +73,51 @@ Credential = Annotated[
 class ClientConfig(Strict):
     """How the cluster calls the endpoint. Time-outs are seconds, but for server 2.13 (milliseconds)."""
 
-    max_connection: JavaInt | None = Field(default=None, ge=1)
-    connection_timeout: JavaInt | None = Field(default=None, ge=1)
-    read_timeout: JavaInt | None = Field(default=None, ge=1)
-    retry_backoff_millis: JavaInt | None = Field(default=None, ge=0)
-    retry_timeout_seconds: JavaInt | None = Field(default=None, ge=0)
+    max_connection: JavaInt | None = Field(default=None, ge=1, description="Connections at once; default 30")
+    connection_timeout: JavaInt | None = Field(default=None, ge=1, description="Seconds until connected")
+    read_timeout: JavaInt | None = Field(default=None, ge=1, description="Seconds to wait for an answer")
+    retry_backoff_millis: JavaInt | None = Field(default=None, ge=0, description="Pause before a retry")
+    retry_timeout_seconds: JavaInt | None = Field(default=None, ge=0, description="For all retries together")
     max_retry_times: JavaInt | None = Field(default=None, ge=-1, description="-1: without limit")
     retry_backoff_policy: (
         Annotated[Literal["constant", "exponential_equal_jitter", "exponential_full_jitter"], Lower] | None
-    ) = None
-    skip_ssl_verification: bool | None = None
+    ) = Field(default=None, description="How the pause grows from retry to retry; default constant")
+    skip_ssl_verification: bool | None = Field(
+        default=None, description="True takes any certificate, also an attacker's"
+    )
     mutual_tls_enabled: bool | None = Field(default=None, description="With client_cert_… in the credential")
-    keystore_type: Annotated[Literal["PEM", "PKCS12"], Upper] | None = None
+    keystore_type: Annotated[Literal["PEM", "PKCS12"], Upper] | None = Field(
+        default=None, description="Of the client's certificate"
+    )
 
 
 class Action(Strict):
     """One HTTP call of a connector."""
 
-    action_type: Annotated[ActionType, Lower]
-    method: Annotated[Literal["POST", "GET", "PUT", "DELETE"], Upper]
-    url: Text
-    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    headers: Headers | None = None
-    request_body: Annotated[Text, BeforeValidator(_one_text)] | None = None
-    pre_process_function: Text | None = None
-    post_process_function: Text | None = None
-    supports_structured_output: bool | None = None
+    action_type: Annotated[ActionType, Lower] = Field(description="What the call is for; a model needs predict")
+    method: Annotated[Literal["POST", "GET", "PUT", "DELETE"], Upper] = Field(description="HTTP method")
+    url: Text = Field(
+        description="Scheme, host and port literal or from variables; ${parameters.x} in its path and query",
+        examples=["https://api.example.com/v1/models/${parameters.model}"],
+    )
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Since 3.5")
+    headers: Headers | None = Field(
+        default=None,
+        description="HTTP headers; here, and only here, the server fills ${credential.x}",
+        examples=[{"Authorization": "Bearer ${credential.api_key}"}],
+    )
+    request_body: Annotated[Text, BeforeValidator(_one_text)] | None = Field(
+        default=None,
+        description="JSON as a text, once ${parameters.x} is filled; a text needs quotes around its placeholder",
+        examples=['{ "model": "${parameters.model}", "input": ${parameters.input} }'],
+    )
+    pre_process_function: Text | None = Field(
+        default=None, description="A function of the server, or a Painless script: makes parameters of the texts"
+    )
+    post_process_function: Text | None = Field(
+        default=None, description="A function of the server, or a Painless script: makes tensors of the answer"
+    )
+    supports_structured_output: bool | None = Field(default=None, description="Since 3.7")
 
     @field_validator("name")
     @classmethod
@@ -111,17 +130,27 @@ class Action(Strict):
 class Connector(Strict):
     """The documented connector body; its credential holds references."""
 
-    name: Name
-    version: Text = Field(default="1", min_length=1)
-    protocol: Protocol
-    description: Text | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    credential: dict[str, Credential] = Field(default_factory=dict)
-    actions: list[Action] = Field(default_factory=list)
-    client_config: ClientConfig | None = None
-    access_mode: AccessMode | None = None
-    backend_roles: list[str] | None = None
-    add_all_backend_roles: bool | None = None
+    name: Name = Field(description="For people; need not be unique")
+    version: Text = Field(default="1", min_length=1, description="Of the connector, for people")
+    protocol: Protocol = Field(
+        description="aws_sigv4 signs requests to AWS; mcp_… are sources of tools, without a model"
+    )
+    description: Text | None = Field(default=None, description="For people")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="What ${parameters.x} is unless a predict says otherwise; stored as texts"
+    )
+    credential: dict[str, Credential] = Field(
+        default_factory=dict,
+        description="Secrets as references: an Airflow connection's field, or an Airflow variable",
+        examples=[{"api_key": {"conn_id": "my_platform", "field": "password"}}],
+    )
+    actions: list[Action] = Field(default_factory=list, description="The calls; the first of a type is used")
+    client_config: ClientConfig | None = Field(default=None, description="Time-outs, retries and connections")
+    access_mode: AccessMode | None = Field(default=None, description="With connector access control only")
+    backend_roles: list[str] | None = Field(default=None, description="Who may use it, with access_mode restricted")
+    add_all_backend_roles: bool | None = Field(
+        default=None, description="Instead of backend_roles: all of the caller's"
+    )
     url: str | None = Field(default=None, description="MCP protocols only")
     headers: Headers | None = Field(default=None, description="MCP protocols only")
     provisioned_by: Text | None = Field(default=None, description="Who made it, for the cluster's statistics")
@@ -151,10 +180,10 @@ class Connector(Strict):
 class SmokeTest(Strict):
     """One predict, and what its answer must hold."""
 
-    parameters: dict[str, Any]
-    expect: list[Expectation] = Field(min_length=1)
+    parameters: dict[str, Any] = Field(description="Parameters of the predict", examples=[{"input": ["A short text."]}])
+    expect: list[Expectation] = Field(min_length=1, description="One thing, or a list of what the answer must hold")
 
-    @field_validator("expect", mode="before")
+    @field_validator("expect", mode="before", json_schema_input_type=list[Expectation] | Expectation)
     @classmethod
     def _one_alone(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value
@@ -170,8 +199,10 @@ class IamRoleSection(Strict):
     statements: list[dict[str, Any]] = Field(
         default_factory=list, description="IAM statements, verbatim, for what the connector's URLs do not tell"
     )
-    permissions_boundary: str | None = Field(default=None, pattern=r"^arn:[a-z-]+:iam::(\d{12}|aws):policy/.+$")
-    description: str | None = Field(default=None, max_length=1000)
+    permissions_boundary: str | None = Field(
+        default=None, pattern=r"^arn:[a-z-]+:iam::(\d{12}|aws):policy/.+$", description="ARN of a policy"
+    )
+    description: str | None = Field(default=None, max_length=1000, description="Of the role in IAM")
 
 
 class Blueprint(Strict):
@@ -181,10 +212,10 @@ class Blueprint(Strict):
     """
 
     name: str
-    connector: Connector
+    connector: Connector = Field(description="The documented body of POST /_plugins/_ml/connectors/_create")
     inline: bool = Field(default=False, description="True: the connector lives inside the model (internal connector)")
-    model: Model = Field(default_factory=Model)
-    smoke_test: SmokeTest | None = None
+    model: Model = Field(default_factory=Model, description="The documented fields of models/_register")
+    smoke_test: SmokeTest | None = Field(default=None, description="One predict, sent once the model is deployed")
     trusted_endpoints: list[str] | None = Field(
         default=None, min_length=1, description="Default: derived from the actions' URLs"
     )

@@ -9,15 +9,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from opensearch_ml.placeholders import as_text
 
 
-def _text_of_number(value: Any) -> Any:
-    # As the server reads it: true, and not Python's True.
+def text_of_number(value: Any) -> Any:
+    """Return a number or a boolean as the text that the server reads it as: ``true``, and not Python's ``True``."""
     return as_text(value) if isinstance(value, (bool, int, float)) else value
 
 
 Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 Upper = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 
-Text = Annotated[str, BeforeValidator(_text_of_number)]
+Text = Annotated[str, BeforeValidator(text_of_number)]
 Name = Annotated[Text, Field(min_length=1, max_length=256, pattern=r"\S")]
 Headers = dict[str, Text]
 AccessMode = Annotated[Literal["public", "private", "restricted"], Lower]

@@ -1,0 +1,133 @@
+"""The command line: ``python -m opensearch_ml validate|render|import|schema``, for authors and for pull requests.
+
+It needs pydantic and PyYAML, imports no Airflow, and reaches no network.
+Exit codes: 0 nothing found, 1 findings, 2 the command itself cannot be carried out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from opensearch_ml.arns import DomainArn
+from opensearch_ml.cli import places, reports
+from opensearch_ml.cli.places import FINDINGS, OK, USAGE, Place, UnusableArgument
+
+PROGRAM = "opensearch-ml-blueprint"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says.
+
+    :param arguments: without the program's name. Default: those of this process.
+    :return: the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal need not know every character of a file
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return int(given.command(given))
+    except UnusableArgument as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    program = PROGRAM if Path(sys.argv[0]).stem == PROGRAM else "python -m opensearch_ml"
+    parser = argparse.ArgumentParser(prog=program, description="Blueprints, checked and shown without a cluster.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    validate = commands.add_parser("validate", help="check blueprints and targets; exit code 1 if anything is wrong")
+    validate.add_argument("files", nargs="+", metavar="FILE", help="a blueprint, a target, or a folder of them")
+    validate.add_argument("--format", choices=sorted(reports.FORMATS), default="text", help="default: text")
+    _add_place(validate)
+    validate.set_defaults(command=_validate)
+
+    render = commands.add_parser("render", help="show the requests that provisioning sends, secrets as references")
+    render.add_argument("file", metavar="FILE", help="a blueprint")
+    render.add_argument("--format", choices=["http", "json"], default="http", help="default: http")
+    _add_place(render)
+    render.set_defaults(command=_render)
+
+    importing = commands.add_parser("import", help="make blueprints of a documentation page, or of a JSON body")
+    importing.add_argument("file", metavar="FILE", help="Markdown, HTML or JSON; - reads standard input")
+    importing.add_argument("--name", help="the blueprint's name; default: made of the connector's own")
+    importing.add_argument("--to", type=Path, metavar="FOLDER", help="write files there, none over another")
+    importing.set_defaults(command=_import)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of blueprints, for editors")
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    place = parser.add_argument_group("where the blueprint is for")
+    place.add_argument("--target", metavar="NAME", help="the target that gives variables their values")
+    place.add_argument("--targets", type=Path, metavar="FOLDER", help="default: targets, beside the blueprints' folder")
+    place.add_argument(
+        "--domain-arn", type=_domain_arn, metavar="ARN", help="the domain that gives region, account_id and the like"
+    )
+    place.add_argument(
+        "--opensearch", type=_version, metavar="VERSION", help="the cluster's version: what it does not know is found"
+    )
+
+
+def _validate(given: argparse.Namespace) -> int:
+    place = Place(given.target, given.targets, given.domain_arn, given.opensearch)
+    files = places.files_of(given.files)
+    files = list(dict.fromkeys([*files, *filter(None, map(place.target_file, files))]))
+    found = [(file, finding) for file in files for finding in place.findings(file)]
+    text = reports.FORMATS[given.format](found, len(files))
+    if text:
+        print(text)
+    return FINDINGS if found else OK
+
+
+def _render(given: argparse.Namespace) -> int:
+    from opensearch_ml.cli import render
+
+    place = Place(given.target, given.targets, given.domain_arn, given.opensearch, whole=True)
+    files = places.files_of([given.file], folders=False)
+    if place.is_target(files[0]):
+        raise UnusableArgument(f"{files[0]} is a target's file; give a blueprint's")
+    files += filter(None, map(place.target_file, files))
+    found = [(file, finding) for file in files for finding in place.findings(file)]
+    blueprint, _ = place.blueprint(files[0])
+    if found or blueprint is None:
+        print(reports.text(found, len(files)), file=sys.stderr)
+        return FINDINGS
+    print(render.FORMATS[given.format](render.requests(blueprint, place.target(files[0]))))
+    return OK
+
+
+def _import(given: argparse.Namespace) -> int:
+    from opensearch_ml.cli import importing
+
+    return importing.run(given.file, given.name, given.to)
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from opensearch_ml import schema
+
+    print(json.dumps(schema.of_blueprints(), indent=2, ensure_ascii=False))
+    return OK
+
+
+def _version(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d+\.\d+(\.\d+)?", text):
+        raise argparse.ArgumentTypeError("is no version; write it like 2.19.1 or 3.6")
+    return tuple(map(int, text.split(".")))
+
+
+def _domain_arn(text: str) -> DomainArn:
+    try:
+        return DomainArn.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,130 @@
+"""Which files a command is about, and what is wrong with each in the place that it is for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from opensearch_ml import catalog, versions
+from opensearch_ml.arns import DomainArn
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.catalog import SUFFIXES, Catalog
+from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
+from opensearch_ml.findings import located
+from opensearch_ml.targets import Target
+
+OK, FINDINGS, USAGE = 0, 1, 2
+TARGETS = "targets"
+
+
+class UnusableArgument(Exception):  # noqa: N818
+    """An argument that names nothing to work on; the message says what to give instead."""
+
+
+def files_of(arguments: Sequence[str], *, folders: bool = True) -> list[Path]:
+    """Return the files that arguments name, each once; of a folder, those that a catalog takes.
+
+    :raises UnusableArgument: there is no such file, or nothing in a folder.
+    """
+    found: dict[Path, None] = {}
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir() and folders:
+            inside = [file for files in catalog.files(path).values() for file in files]
+            if not inside:
+                raise UnusableArgument(f"there is no file in {path} that ends in {', '.join(SUFFIXES)}")
+            found.update(dict.fromkeys(inside))
+        elif path.is_file():
+            found[path] = None
+        else:
+            raise UnusableArgument(f"{path} is {'a folder' if path.is_dir() else 'not there'}; give a file")
+    return list(found)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where blueprints are checked for.
+
+    :param target_name: the target's; None judges no variable that has no value.
+    :param targets_folder: None: the folder ``targets`` beside that of the blueprint.
+    :param domain_arn: the domain that gives variables too.
+    :param version: the cluster's; None passes over what only some versions know.
+    :param whole: a variable without a value is a finding without a target too.
+    """
+
+    target_name: str | None = None
+    targets_folder: Path | None = None
+    domain_arn: DomainArn | None = None
+    version: tuple[int, ...] | None = None
+    whole: bool = False
+
+    def findings(self, file: Path) -> list[Finding]:
+        """Return everything that is wrong with a blueprint's file, or with a target's."""
+        return _read_target(file)[1] if self.is_target(file) else self.blueprint(file)[1]
+
+    def blueprint(self, file: Path) -> tuple[Blueprint | None, list[Finding]]:
+        """Return the blueprint in a file, if it is one, and everything that is wrong with it here.
+
+        :raises UnusableArgument: there is no target of the name.
+        """
+        target, findings = self.target(file), _of_name(file)
+        try:
+            document = catalog.read(file, InvalidBlueprint)
+        except InvalidBlueprint as unreadable:
+            return None, [*findings, *unreadable.findings]
+        if target is None and self.whole:
+            target = Target(name=self.target_name or "NAME")
+        found = catalog.checked(document, file, target, self._folder(file), self.domain_arn)
+        findings += found.findings
+        if found.blueprint and self.version:
+            findings += located(versions.findings(found.blueprint, self.version), document.lines)
+        return found.blueprint, findings
+
+    def target(self, file: Path) -> Target | None:
+        """Return the target that a blueprint's file is for; None without one, or if that has findings of its own.
+
+        :raises UnusableArgument: there is no target of the name.
+        """
+        target_file = self.target_file(file)
+        return _read_target(target_file)[0] if target_file else None
+
+    def target_file(self, file: Path) -> Path | None:
+        """Return the file of the target that a blueprint's file is for.
+
+        :raises UnusableArgument: there is no target of the name.
+        """
+        if self.target_name is None or self.is_target(file):
+            return None
+        try:
+            return Catalog(file.parent, self._folder(file)).target_file(self.target_name)
+        except InvalidTarget as invalid:
+            raise UnusableArgument(f"target {self.target_name}: {' '.join(map(str, invalid.findings))}") from None
+
+    def is_target(self, file: Path) -> bool:
+        """Tell whether a file is a target's: all in the targets folder are, and all in any other of that name."""
+        folder = file.absolute().parent
+        return folder.name == TARGETS or (self.targets_folder is not None and folder == self.targets_folder.absolute())
+
+    def _folder(self, file: Path) -> Path:
+        # Relative if the file is, because findings name it.
+        return self.targets_folder or Path(os.path.normpath(file.parent / ".." / TARGETS))
+
+
+@cache
+def _read_target(file: Path) -> tuple[Target | None, list[Finding]]:
+    try:
+        return catalog.read_target(file), _of_name(file)
+    except InvalidTarget as invalid:
+        return None, [*_of_name(file), *invalid.findings]
+
+
+def _of_name(file: Path) -> list[Finding]:
+    if file.suffix not in SUFFIXES:
+        return [Finding("", f"ends in none of {', '.join(SUFFIXES)}, so that nobody would find it", "Rename it.")]
+    others = [other.name for other in catalog.files(file.parent).get(file.stem, []) if other.name != file.name]
+    if others:
+        return [Finding("", f"has the same name as {' and '.join(others)}", "Remove or rename one of them.")]
+    return []

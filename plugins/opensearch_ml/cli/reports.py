@@ -1,0 +1,84 @@
+"""Findings as text for people, as JSON for programs, and as annotations of a pull request on GitHub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from opensearch_ml import literal_secrets
+from opensearch_ml.errors import Finding
+
+Found = Sequence[tuple[Path, Finding]]
+WHOLE_FILE = 1  # the line of what is wrong with the file itself
+
+
+def text(found: Found, files: int) -> str:
+    """Return findings by file, each under ``file:line``, which editors and terminals open; then how many there are."""
+    parts = []
+    for file, of_file in groupby(found, key=lambda one: one[0]):
+        blocks = []
+        for _, finding in of_file:
+            path = f"{_plain(finding.path)}: " if finding.path else ""
+            problem, fix = _plain(finding.problem), _plain(finding.fix)
+            blocks.append(f"{_plain(str(file))}:{finding.line or WHOLE_FILE}: {path}{problem}\n    fix: {fix}")
+        parts.append("\n".join(blocks))
+    return "\n\n".join([*parts, _summary(found, files)])
+
+
+def as_json(found: Found, files: int) -> str:
+    """Return a list of ``{file, line, path, problem, fix}``; a line is 1 or more, a path may be empty."""
+    return json.dumps(
+        [
+            {
+                "file": str(file),
+                "line": finding.line or WHOLE_FILE,
+                "path": _plain(finding.path),
+                "problem": _plain(finding.problem),
+                "fix": _plain(finding.fix),
+            }
+            for file, finding in found
+        ],
+        indent=2,
+    )
+
+
+def github(found: Found, files: int) -> str:
+    """Return workflow commands, which GitHub shows beside the lines that they are about.
+
+    Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    """
+    commands = [
+        f"::error file={_property(str(file))},line={finding.line or WHOLE_FILE}"
+        f",title={_property(_plain(finding.path or 'blueprint'))}"
+        f"::{_data(_plain(f'{finding.problem}. {finding.fix}'))}"
+        for file, finding in found
+    ]
+    return "\n".join([*commands, _summary(found, files)])
+
+
+FORMATS: dict[str, Callable[[Found, int], str]] = {"text": text, "json": as_json, "github": github}
+
+
+def _summary(found: Found, files: int) -> str:
+    whole = f"{files} {'file' if files == 1 else 'files'}"
+    if not found:
+        return f"{whole}, no findings"
+    return (
+        f"{len(found)} {'finding' if len(found) == 1 else 'findings'} in {len({file for file, _ in found})} of {whole}"
+    )
+
+
+def _plain(told: str) -> str:
+    # A finding holds no value; but a key is part of its path, and may be a secret, or a line that GitHub obeys.
+    printable = "".join(one if one.isprintable() else "?" for one in told)
+    return literal_secrets.SHAPES.sub("***", printable)
+
+
+def _data(told: str) -> str:
+    return told.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(told: str) -> str:
+    return _data(told).replace(":", "%3A").replace(",", "%2C")
