@@ -16,10 +16,10 @@ from documented import (
     parsed,
     with_action,
 )
+from examples import CANARY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from examples import CANARY
 from opensearch_ml import blueprint_yaml, documents, importer
 from opensearch_ml.importer import NothingToImport, import_text
 
