@@ -4,8 +4,15 @@ The pure core (no Airflow, no network): `documents` and `catalog` read files, `b
 hold, `checks`, `literal_secrets`, `placeholders`, `trusted_endpoints` and `versions` say what is wrong with it,
 `canonical` and `fingerprint` compare it with what a server holds, `answer` and `states` judge what a server says.
 
-`hook` (with `connection`, `translate` and `retries`) talks to the cluster, `steps` make it agree with a blueprint, and
-`operators`, `sensors`, `triggers` and `links` are how Airflow runs the steps.
+Of AWS, as pure: `arns` takes names apart, `permissions` tells from a connector what its role must be allowed,
+`iam_role` is that role for one domain, `policies` and `policy_evaluation` make, compare, merge and decide its
+documents, `grants` and `iam_commands` are what people copy, `aws_checks` says what is wrong with a blueprint for AWS.
+
+`hook` (with `connection`, `transport`, `translate` and `retries`) talks to the cluster, `aws` (with `aws_errors`) to
+AWS by one Airflow connection, `domain` describes a domain of Amazon OpenSearch Service, and `translate_aws` reads
+refusals in both. `steps` make cluster and role agree with a blueprint, see beforehand what would go wrong
+(`steps.preflight`) and find out why something was refused (`steps.explain`). `operators`, `sensors`, `triggers` and
+`links` are how Airflow runs the steps.
 """
 
 from __future__ import annotations

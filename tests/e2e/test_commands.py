@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.unit.markdown import blocks
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,22 @@ def test_make_demo_shows_a_search_that_makes_sense_and_make_down_leaves_nothing_
     status = make(clone, "status")
     assert status.returncode != 0
     assert status.stdout.count(" down") == 4
+
+
+def test_make_demo_domain_shows_what_the_readme_says_and_make_down_ends_that_too(clone: Path) -> None:
+    demo = make(clone, "demo-domain")
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    [shown] = [block for block in blocks((clone / "README.md").read_text(), "text") if "called by" in block]
+    expected = [line for line in shown.splitlines() if line.strip() != "…"]
+    printed = iter(without_seconds(demo.stdout).splitlines())
+    assert [line for line in expected if without_seconds(line) not in printed] == []  # in this order
+
+    assert make(clone, "down").returncode == 0
+    assert ours(clone) == []
+
+
+def without_seconds(text: str) -> str:
+    return re.sub(r" +[\d.]+ s$", "", text, flags=re.MULTILINE)
 
 
 def test_make_up_starts_the_older_line_too(clone: Path) -> None:
