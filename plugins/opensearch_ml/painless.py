@@ -73,6 +73,8 @@ def _other(script: str, position: int) -> Iterator[str]:
             yield "has an escape in a text that is neither \\\\ nor its quote: escaped once too often or too seldom"
         else:
             yield "has a text whose quote is never closed"
+    elif script.startswith("/*", position):
+        yield "has a comment that is never closed"
     elif character == "\\":
         yield "has a backslash outside of a text: its line breaks or quotes were escaped once too often"
     elif character == "&" and ENTITY.match(script, position):

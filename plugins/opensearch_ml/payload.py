@@ -1,7 +1,7 @@
 """The body of a call to the model, filled as the server fills it.
 
-Source: ml-commons 3.6 ConnectorUtils.escapeRemoteInferenceInputData, HttpConnector.createPayload (and 2.19, but for
-NDJSON). The connector's own parameters go in as they are; those of a predict are escaped unless they are JSON.
+Source: ml-commons 3.6 ConnectorUtils.escapeRemoteInferenceInputData, HttpConnector.createPayload; what 2.19.1 and 3.6.0
+do. The connector's own parameters go in as they are; those of a predict are escaped unless they are JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from opensearch_ml.placeholders import as_text
 
 MAX_LENGTH = 1_000_000  # thirty parameters that hold one another twice are a thousand million characters
 NULL_DEFAULT = re.compile(r'"\$\{parameters\.(\w+):-null\}"')
+NO_ESCAPE = "no_escape_params"  # of a predict, from 3.0 on: the names, with commas, of what is not escaped
 TO_STRING = ".toString()"
 
 
@@ -35,7 +36,8 @@ def of_connector(parameters: Mapping[str, Any]) -> dict[str, str]:
 def of_predict(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return a predict's parameters as the server fills them in: escaped, unless an object or an array."""
     texts = of_connector(parameters)
-    return {name: text if is_json(text) else json.dumps(text)[1:-1] for name, text in texts.items()}
+    plain = {name.strip() for name in texts.get(NO_ESCAPE, "").split(",")}
+    return {name: text if name in plain or is_json(text) else json.dumps(text)[1:-1] for name, text in texts.items()}
 
 
 def filled(body: str, parameters: Mapping[str, str]) -> str:
@@ -45,6 +47,12 @@ def filled(body: str, parameters: Mapping[str, str]) -> str:
     """
     body = NULL_DEFAULT.sub(lambda match: match[0] if match[1] in parameters else "null", body)
     return _substituted(body, parameters, {}, ())
+
+
+def fills_as_text(name: str, parameters: Mapping[str, str]) -> bool:
+    """Tell whether ``${parameters.NAME.toString()}`` is filled: only if it stands in a parameter, too."""
+    asked = f"${{parameters.{name}{TO_STRING}}}"
+    return any(asked in value for value in parameters.values())
 
 
 def is_json(text: str) -> bool:
@@ -74,8 +82,9 @@ def _substituted(text: str, parameters: Mapping[str, str], done: dict[str, str],
                 if len(done[name]) > MAX_LENGTH:
                     raise Endless(name)
             return done[name]
-        if name.endswith(TO_STRING) and name.removesuffix(TO_STRING) in parameters:
-            return json.dumps(parameters[name.removesuffix(TO_STRING)])[1:-1]
+        base = name.removesuffix(TO_STRING)
+        if base != name and base in parameters and fills_as_text(base, parameters):
+            return json.dumps(parameters[base])[1:-1]
         return match["default"][2:] if match["default"] else match[0]
 
     return placeholders.PLACEHOLDER.sub(value, text)

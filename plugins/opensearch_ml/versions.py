@@ -92,6 +92,7 @@ FUNCTIONS: dict[str, dict[str, Version]] = {
     },
 }
 NDJSON_BODIES: Version = (3, 5)
+NO_ESCAPE: Version = (3, 0)
 STATIC_HEADER_PARAMETERS: Version = (2, 15)
 DYNAMIC_HEADER_PARAMETERS: Version = (3, 7)
 # Milliseconds in 2.13; then seconds, whose default stayed 30000, more than eight hours, until 3.6.
@@ -135,6 +136,8 @@ def _used(blueprint: Blueprint) -> Iterator[tuple[str, Version]]:
             yield f"{at}.request_body", NDJSON_BODIES
         for name, value in (action.headers or {}).items():
             yield from _header(f"{at}.headers.{name}", value, connector)
+    if blueprint.smoke_test and payload.NO_ESCAPE in blueprint.smoke_test.parameters:
+        yield f"smoke_test.parameters.{payload.NO_ESCAPE}", NO_ESCAPE
     if connector.client_config:
         yield from _given(connector.client_config, CLIENT_CONFIG, "connector.client_config")
     yield from _given(model, MODEL_FIELDS, "model")

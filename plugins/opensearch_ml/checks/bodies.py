@@ -12,8 +12,6 @@ from opensearch_ml.placeholders import PLACEHOLDER, as_text
 if TYPE_CHECKING:
     from opensearch_ml.blueprint import Action, Blueprint
 
-BRINGS_JSON = "no_escape_params"  # then a parameter may bring any part of the JSON
-
 
 def findings(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield bodies that the server would not send, and parameters that nothing fills."""
@@ -24,8 +22,15 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
         tested = given if action.action_type == "predict" else {}
         if action.request_body is None:
             yield from _no_body(path, action, {**own, **tested})
-        elif BRINGS_JSON not in {**own, **tested}:
+        else:
             yield from _body(path, action.request_body, own, tested)
+            yield from _as_text(path, action.request_body, payload.of_connector({**own, **given}))
+    if payload.NO_ESCAPE in own:
+        yield Finding(
+            f"connector.parameters.{payload.NO_ESCAPE}",
+            "does nothing here: the server reads it from a predict's own parameters",
+            "Give it in smoke_test.parameters, and with every predict.",
+        )
     yield from _unfilled(blueprint)
 
 
@@ -61,6 +66,17 @@ def _body(path: str, body: str, own: Mapping[str, Any], given: Mapping[str, Any]
         "is no JSON once its placeholders are filled, and the server sends nothing else",
         'Correct it: text needs quotes around the placeholder ("${parameters.x}"), numbers and arrays none.',
     )
+
+
+def _as_text(path: str, body: str, values: Mapping[str, str]) -> Iterator[Finding]:
+    for name in sorted(placeholders.names(body, "parameters")):
+        base = name.removesuffix(payload.TO_STRING)
+        if base != name and not payload.fills_as_text(base, values):
+            yield Finding(
+                path,
+                f"uses ${{parameters.{name}}}, which the server fills only if a parameter's own text uses it too",
+                f"Write ${{parameters.{base}}}, or put the text around it into a parameter.",
+            )
 
 
 def _may_be_sent(body: str, values: Mapping[str, str]) -> bool:

@@ -287,7 +287,6 @@ def test_every_function_of_the_server_and_every_script_is_fine(field):
         '["${parameters.a}${parameters.b}", ${parameters.n}]',
         '{\n  "a": "line break"\n}\n',
         '{"index": ${parameters.i}}\n{"text": "${parameters.t}"}\n',
-        '{"a": "${parameters.text.toString()}"}',
     ],
 )
 def test_a_body_that_becomes_json_is_fine(body):
@@ -316,9 +315,19 @@ def test_a_body_that_never_becomes_json_is_refused(body):
     assert finding.path == "connector.actions.0.request_body"
 
 
-def test_a_body_whose_parameters_bring_json_is_not_judged():
-    body = '{"a": 1, ${parameters.more}}'
-    assert accepted({"parameters": {"no_escape_params": "more"}, "actions": [action(request_body=body)]})
+def test_a_parameter_of_a_predict_may_bring_any_part_of_the_json():
+    fields = {"actions": [action(request_body='{"a": 1, ${parameters.more}}')]}
+    given = {"more": '"b": 2', "no_escape_params": "other, more"}
+    assert accepted(fields, smoke_test={"parameters": given, "expect": {"path": "a"}})
+
+
+def test_a_parameter_as_text_is_filled_where_a_parameter_asks_for_it():
+    fields = {
+        "parameters": {"prompt": "Say ${parameters.text.toString()}"},
+        "actions": [action(request_body='{"a": "${parameters.prompt}"}')],
+    }
+    assert accepted(fields)
+    assert accepted(fields, smoke_test={"parameters": {"text": 'the "word"'}, "expect": {"path": "a"}})
 
 
 # ---- URLs and trusted endpoints
@@ -423,8 +432,7 @@ def test_a_smoke_test_gives_every_parameter_that_the_action_uses():
         "actions": [
             action(
                 url=f"{URL}/${{parameters.version}}",
-                request_body='{"m": "${parameters.model}", "i": "${parameters.input.toString()}", '
-                '"d": ${parameters.d:-1}}',
+                request_body='{"m": "${parameters.model}", "i": "${parameters.input}", "d": ${parameters.d:-1}}',
             )
         ],
     }
