@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from opensearch_ml import catalog, versions
@@ -60,10 +59,11 @@ class Place:
     domain_arn: DomainArn | None = None
     version: tuple[int, ...] | None = None
     whole: bool = False
+    _targets: dict[Path, tuple[Target | None, list[Finding]]] = field(default_factory=dict, init=False)
 
     def findings(self, file: Path) -> list[Finding]:
         """Return everything that is wrong with a blueprint's file, or with a target's."""
-        return _read_target(file)[1] if self.is_target(file) else self.blueprint(file)[1]
+        return self._read_target(file)[1] if self.is_target(file) else self.blueprint(file)[1]
 
     def blueprint(self, file: Path) -> tuple[Blueprint | None, list[Finding]]:
         """Return the blueprint in a file, if it is one, and everything that is wrong with it here.
@@ -89,7 +89,7 @@ class Place:
         :raises UnusableArgument: there is no target of the name.
         """
         target_file = self.target_file(file)
-        return _read_target(target_file)[0] if target_file else None
+        return self._read_target(target_file)[0] if target_file else None
 
     def target_file(self, file: Path) -> Path | None:
         """Return the file of the target that a blueprint's file is for.
@@ -112,9 +112,13 @@ class Place:
         # Relative if the file is, because findings name it.
         return self.targets_folder or Path(os.path.normpath(file.parent / ".." / TARGETS))
 
+    def _read_target(self, file: Path) -> tuple[Target | None, list[Finding]]:
+        if file not in self._targets:  # all blueprints have the same one
+            self._targets[file] = _target_in(file)
+        return self._targets[file]
 
-@cache
-def _read_target(file: Path) -> tuple[Target | None, list[Finding]]:
+
+def _target_in(file: Path) -> tuple[Target | None, list[Finding]]:
     try:
         return catalog.read_target(file), _of_name(file)
     except InvalidTarget as invalid:
