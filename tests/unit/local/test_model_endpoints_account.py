@@ -279,3 +279,67 @@ def test_lookups_leave_the_event_loop_to_others(endpoints, session):
     assert asyncio.run(forty()) == [200] * 40
     assert time.perf_counter() - started < 10
     assert {request.principal for request in endpoints.requests()} == {SESSION}
+
+
+# Calls that need several permissions
+
+RERANK_MODEL = model_arn("cohere.rerank-v3-5:0")
+JOBS = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:model-invocation-job/*"
+JOB_ROLE = f"arn:aws:iam::{ACCOUNT}:role/batch"
+BEDROCK = "bedrock.amazonaws.com"
+TRANSFORM_JOB = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:transform-job/nightly"
+SEVERAL = {
+    "rerank": (
+        ("bedrock", "/rerank"),
+        {
+            "queries": [{"textQuery": {"text": "a"}}],
+            "sources": [{"inlineDocumentSource": {"textDocument": {"text": "a"}}}],
+            "rerankingConfiguration": {
+                "bedrockRerankingConfiguration": {"modelConfiguration": {"modelArn": RERANK_MODEL}}
+            },
+        },
+        [allow("bedrock:Rerank", "*"), allow("bedrock:InvokeModel", RERANK_MODEL)],
+    ),
+    "batch": (
+        ("bedrock", "/model-invocation-job"),
+        {
+            "jobName": "j",
+            "modelId": TITAN,
+            "roleArn": JOB_ROLE,
+            "inputDataConfig": {"a": 1},
+            "outputDataConfig": {"a": 1},
+        },
+        [
+            allow("bedrock:CreateModelInvocationJob", JOBS),
+            allow("bedrock:CreateModelInvocationJob", model_arn(TITAN)),
+            allow(
+                "iam:PassRole", JOB_ROLE, Condition={"StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}}
+            ),
+        ],
+    ),
+    "transform": (
+        ("sagemaker", "/CreateTransformJob"),
+        {
+            "TransformJobName": "nightly",
+            "ModelName": "m",
+            **{part: {"a": 1} for part in ("TransformInput", "TransformOutput", "TransformResources")},
+        },
+        [allow("sagemaker:CreateTransformJob", TRANSFORM_JOB)],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_a_call_needs_every_one_of_its_permissions(endpoints, account, kind):
+    (service, path), body, needed = SEVERAL[kind]
+
+    def status(name: str, statements: list[dict[str, Any]]) -> int:
+        key = account.create_user(name, [allow("sts:GetCallerIdentity", "*"), *statements])
+        credentials = (key["access_key_id"], key["secret_access_key"])
+        return send(
+            signed(endpoints.url + path, json.dumps(body), service=service, credentials=credentials)
+        ).status_code
+
+    for number in range(len(needed)):
+        assert status(f"lacks-{number}", needed[:number] + needed[number + 1 :]) == 403
+    assert status("has-all", needed) == 200
