@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import seeds
 
-from opensearch_ml import permissions, trusted_endpoints
+from opensearch_ml import permissions, trusted_endpoints, versions
 from opensearch_ml.arns import DomainArn
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
@@ -140,6 +140,18 @@ def test_a_blueprint_of_the_catalog_is_valid_with_its_defaults(name):
     assert found.connector.is_mcp or (client and client.connection_timeout and client.read_timeout)
     assert found.connector.description
     assert found.connector.is_mcp or found.model.description
+
+
+@pytest.mark.parametrize("name", CATALOG.blueprint_names())
+def test_a_blueprint_says_from_which_version_on_it_works(name):
+    text = (INCLUDE / "blueprints" / f"{name}.yaml").read_text()
+    said = re.findall(r"OpenSearch ([\d.]+)\s+(?:# )?and\s+(?:# )?later", text)
+    needed = [
+        re.findall(r"needs OpenSearch ([\d.]+)", one.problem)[0] for one in versions.findings(blueprint(name), ())
+    ]
+    newest = max((tuple(map(int, version.split("."))) for version in needed), default=())
+    # All but MCP's need 2.13, for their time-outs; only a newer one is worth a word.
+    assert said == ([".".join(map(str, newest))] if newest > (2, 13) else [])
 
 
 @pytest.mark.parametrize("name", sorted(set(CATALOG.blueprint_names()) - set(ROLES)))
