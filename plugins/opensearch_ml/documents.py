@@ -20,6 +20,7 @@ from opensearch_ml.errors import Finding
 from opensearch_ml.findings import FIELD_LIKE
 from opensearch_ml.placeholders import join
 
+MAX_CHARACTERS = 1_000_000  # of a file; the server takes 32 KB for a value
 MAX_VALUES = 100_000  # nine lines of aliases can stand for a thousand million values
 YAML_TAG = "tag:yaml.org,2002:"
 MERGE = YAML_TAG + "merge"
@@ -66,6 +67,8 @@ def parse(text: str, *, is_json: bool = False) -> Document:
     :param is_json: JSON is YAML, but for tabs and for characters escaped as two surrogates.
     :raises Unreadable: with the one finding that keeps the text from being read.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise Unreadable(f"is longer than {MAX_CHARACTERS} characters")
     try:
         return _json(text) if is_json else _yaml(text)
     except RecursionError:

@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 KINDS = ("variables", "parameters", "credential")
-PLACEHOLDER = re.compile(r"\$\{(?P<kind>variables|parameters|credential)\.(?P<name>[^}:]+)(?P<default>:-[^}]*)?\}")
+# Neither part reaches over the next placeholder, or a text of many that are not closed would be read for ever.
+PLACEHOLDER = re.compile(
+    r"\$\{(?P<kind>variables|parameters|credential)\.(?P<name>[^}:{]+)(?P<default>:-(?:(?!\$\{)[^}])*)?\}"
+)
 
 
 def names(text: str, kind: str) -> set[str]:

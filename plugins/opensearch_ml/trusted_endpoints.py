@@ -127,7 +127,7 @@ def problem(pattern: str) -> str | None:
         return f"has more than {MAX_QUANTIFIERS} quantifiers, with which a match may take for ever"
     try:
         re.compile(body)
-    except (re.error, OverflowError) as error:
+    except (re.error, OverflowError, RecursionError) as error:
         # The cluster accepts an invalid pattern and from then on refuses every connector of everybody.
         return f"is not a valid regular expression ({error})"
     return None
@@ -158,7 +158,7 @@ def _readable(pattern: str) -> re.Pattern[str] | None:
     try:
         # Java writes a named group (?<n>…) where Python writes (?P<n>…), and its \d is ASCII.
         return re.compile(re.sub(r"(?<!\\)\(\?<(?=[A-Za-z])", "(?P<", pattern), re.ASCII)
-    except (re.error, OverflowError):
+    except (re.error, OverflowError, RecursionError):
         return None
 
 

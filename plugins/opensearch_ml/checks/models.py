@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 FIELDS = {"local_regex": ("stop_words", "regex"), "model": ("model_id", "response_filter", "response_validation_regex")}
 JAVA_ONLY = re.compile(r"\\[pPQEhHRXGzA]|&&|[*+?}]\+|\(\?>")  # not judged: Python reads these otherwise, or not at all
-RUNS_AWAY = re.compile(r"\([^()]*[*+}][^()]*\)[*+{]")
+RUNS_AWAY = re.compile(r"\([^()*+}]*[*+}][^()]*\)[*+{]")
+# The vocabulary of JSON Schema that interfaces use; no library for it is needed on an author's machine.
+TYPES = ("null", "boolean", "object", "array", "number", "string", "integer")
+HOLDS_SCHEMA = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+HOLDS_SCHEMAS = ("allOf", "anyOf", "oneOf", "prefixItems")
+NAMES_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys((*HOLDS_SCHEMAS, "required", "enum"), list),
+    **dict.fromkeys(NAMES_SCHEMAS, dict),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), (int, float)),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"), int),
+    **dict.fromkeys(("pattern", "$ref", "$id", "$schema", "title", "description", "format"), str),
+}
 BEGINS_PLAINLY = re.compile(r"\^?[A-Za-z0-9 ]")
 
 
@@ -72,7 +84,7 @@ def _regex_problem(pattern: str) -> str | None:
         return None
     try:
         re.compile(pattern)
-    except (re.error, OverflowError):
+    except (re.error, OverflowError, RecursionError):
         return "is no regular expression, and the model cannot be deployed with it"
     return None
 
@@ -89,14 +101,23 @@ def _interface(interface: Interface) -> Iterator[Finding]:
             yield Finding(path, "is no valid JSON Schema, so that every predict would be refused", "Correct it.")
 
 
-def _is_schema(schema: dict[str, Any]) -> bool:
-    from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]  # takes 0.1 s, and few blueprints have an interface
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError:
-        return False
-    return True
+def _is_schema(schema: Any) -> bool:
+    """Tell whether something has the shape of a JSON Schema, as far as the meta-schema decides it."""
+    if not isinstance(schema, dict):
+        return isinstance(schema, bool)
+    types = schema.get("type", [])
+    inside = [schema[key] for key in HOLDS_SCHEMA if key in schema and not isinstance(schema[key], list)]
+    for key, kind in KINDS.items():
+        if key in schema and (not isinstance(schema[key], kind) or isinstance(schema[key], bool)):
+            return False
+    inside += [one for key in HOLDS_SCHEMAS for one in schema.get(key, [])]
+    inside += [one for key in NAMES_SCHEMAS for one in schema.get(key, {}).values()]
+    names = types if isinstance(types, list) else [types]
+    return (
+        all(name in TYPES for name in names)
+        and all(isinstance(name, str) for name in schema.get("required", []))
+        and all(map(_is_schema, inside))
+    )
 
 
 def _config(config: ModelConfig) -> Iterator[Finding]:

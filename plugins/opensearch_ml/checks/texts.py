@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # From 3.1 on the server refuses names and descriptions with anything else. Source: ml-commons 3.6 StringUtils.
 PLAIN_TEXT = re.compile(r"""[\w \t\n\r.,!?():@\-/'"]*""")
 MAX_VALUE_BYTES = 32_000  # Lucene takes 32,766 bytes, of which the server needs some for the field's path
-ALMOST_PLACEHOLDER = re.compile(r"\$\{(?P<kind>\s*\w+\s*)\.(?P<name>[^}:]*)")
+ALMOST_PLACEHOLDER = re.compile(r"\$\{(?P<kind>\s*\w+\s*)\.(?P<name>[^}:{]*)")
 # They turn the direction of what is read, so that a reviewer sees another text than the machine.
 TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Joiners are letters' own in some scripts, so they may stand in what is meant for the model.
@@ -87,10 +87,13 @@ def _unseen(tree: Any, path: str) -> Iterator[str]:
 
 def _almost_placeholders(path: str, text: str) -> Iterator[Finding]:
     for match in ALMOST_PLACEHOLDER.finditer(text):
+        if match["kind"] in placeholders.KINDS and match["name"] == match["name"].strip():
+            continue
         kind = closest(match["kind"].strip(), placeholders.KINDS)
-        if kind and (kind != match["kind"] or match["name"] != match["name"].strip()):
+        if kind:
             yield Finding(
                 path,
                 f"holds ${{{match['kind']}.…}}, which nobody fills as it is written",
                 f"Write ${{{kind}.…}}, without spaces.",
             )
+            return  # one shows what is wrong with the others
