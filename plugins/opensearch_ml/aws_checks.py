@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from opensearch_ml import permissions, placeholders
+from opensearch_ml import permissions, placeholders, trusted_endpoints
 from opensearch_ml.arns import PARTITIONS
 from opensearch_ml.errors import Finding
 from opensearch_ml.findings import nearest
@@ -190,7 +189,7 @@ def _endpoints(connector: Connector) -> Iterator[Finding]:
 
 def _aws_host(url: str) -> tuple[str, str]:
     """Return what stands before the region in a host of AWS, and the region; empty texts for any other host."""
-    host = urlsplit(url).netloc.partition(":")[0]
+    host = trusted_endpoints.parts(url)[1].partition(":")[0]
     suffix = next((suffix for suffix in SUFFIXES if host.endswith(f".{suffix}")), None)
     if suffix is None:
         return "", ""

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from opensearch_ml import placeholders
+from opensearch_ml import placeholders, trusted_endpoints
 from opensearch_ml.arns import Arn
 from opensearch_ml.errors import Finding
 from opensearch_ml.placeholders import as_text
@@ -169,13 +169,17 @@ def _call(connector: Connector, action: Action, where: str, account_id: str, par
         where=where,
         service=_filled(str(known.get("service_name", "")), connector),
         region=_filled(str(known.get("region", "")), connector),
-        path=f"/{operation}" if operation else urlsplit(_filled(action.url, connector)).path.rstrip("/"),
+        path=f"/{operation}" if operation else _path(_filled(action.url, connector)),
         body=_filled(action.request_body or "", connector),
         headers=headers,
         streams=str(connector.parameters.get("_llm_interface", "")).lower().startswith(STREAMING_INTERFACE),
         account_id=account_id,
         partition=partition,
     )
+
+
+def _path(url: str) -> str:
+    return re.split(r"[?#]", trusted_endpoints.parts(url)[2], maxsplit=1)[0].rstrip("/")
 
 
 def _filled(text: str, connector: Connector) -> str:

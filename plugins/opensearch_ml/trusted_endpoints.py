@@ -54,8 +54,8 @@ def derive(url: str, parameters: Mapping[str, Any]) -> str:
     :param url: the action's URL; ``${parameters.x}`` in its path may have a value in `parameters` or only at predict.
     """
     filled = placeholders.fill(url, "parameters", parameters)
-    parts = placeholders.PLACEHOLDER.split(filled)
-    literals = parts[:: placeholders.PLACEHOLDER.groups + 1]
+    pieces = placeholders.PLACEHOLDER.split(filled)
+    literals = pieces[:: placeholders.PLACEHOLDER.groups + 1]
     return "^" + ANY_SEGMENT.join(SPECIAL.sub(r"\\\1", literal) for literal in literals) + "$"
 
 
@@ -135,8 +135,7 @@ def problem(pattern: str) -> str | None:
 
 def url_problem(url: str, parameters: Mapping[str, Any]) -> str | None:
     """Tell why an action's URL has no fixed scheme, host and port that the server can call, or None."""
-    scheme, _, rest = url.partition("://")
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    scheme, authority, rest = parts(url)
     if "${" in scheme or "${" in authority:
         return "scheme, host and port must be literal: a caller of predict could send the credential elsewhere"
     if scheme not in ("http", "https") or not authority:
@@ -146,9 +145,16 @@ def url_problem(url: str, parameters: Mapping[str, Any]) -> str | None:
     host = _AUTHORITY.fullmatch(authority)
     if not host or int(host["port"] or 0) > 65535:
         return "names a host that is none: letters, digits, dots and inner hyphens (no underscore), or an IP address"
-    if _NOT_IN_A_URI.search(example_url(rest[len(authority) :], parameters)):
+    if _NOT_IN_A_URI.search(example_url(rest, parameters)):
         return "holds a character that no URL may hold as it is; write it percent-encoded"
     return None
+
+
+def parts(url: str) -> tuple[str, str, str]:
+    """Return scheme, authority and the rest of a URL as it is written; `urlsplit` fails at some that are none."""
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return scheme, authority, rest[len(authority) :]
 
 
 @lru_cache(maxsize=4096)  # a fleet holds every entry against every URL

@@ -276,3 +276,15 @@ def test_what_the_connector_does_not_tell_about_its_role_is_told_with_what_to_wr
     assert '"Action": "sagemaker:InvokeEndpoint"' in finding.fix
     written["iam_role"] = {"statements": [ALLOW]}
     assert parsed(written["connector"], iam_role=written["iam_role"])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[", "https://runtime.sagemaker.[1].amazonaws.com/", "https://[::1]]/a?[b", "["]
+)
+def test_a_url_that_no_parser_reads_is_a_finding_like_any_other(url):
+    keys = {name: {"conn_id": "aws_default"} for name in ("access_key", "secret_key")}
+    parameters = {"region": "us-east-1", "service_name": "sagemaker"}
+    connector = {"protocol": "aws_sigv4", "credential": keys, "parameters": parameters, "actions": [action(url=url)]}
+    assert "connector.actions.0.url" in paths(refused(connector))
+    role = {"roleArn": "arn:aws:iam::111122223333:role/a"}
+    assert "connector.actions.0.url" in paths(refused(connector | {"credential": role}, iam_role={}))
