@@ -1,7 +1,7 @@
 """The JSON Schema of a blueprint's file, made of the model: what editors complete and mark.
 
-It is never stricter than the checks, but where a literal secret could stand; and it is looser where only a cluster's
-values or several fields together tell.
+It is looser than the checks where several fields together tell, and stricter only with a number or a boolean that is
+written as a text ("30").
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _validate(given: argparse.Namespace) -> int:
 def _render(given: argparse.Namespace) -> int:
     from opensearch_ml.cli import render
 
-    place = Place(given.target, given.targets, given.domain_arn, given.opensearch, whole=True)
+    place = Place(given.target, given.targets, given.domain_arn, given.opensearch, needs_values=True)
     files = places.files_of([given.file], folders=False)
     if place.is_target(files[0]):
         raise UnusableArgument(f"{files[0]} is a target's file; give a blueprint's")

@@ -51,14 +51,14 @@ class Place:
     :param targets_folder: None: the folder ``targets`` beside that of the blueprint.
     :param domain_arn: the domain that gives variables too.
     :param version: the cluster's; None passes over what only some versions know.
-    :param whole: a variable without a value is a finding without a target too.
+    :param needs_values: a variable without a value is a finding without a target too.
     """
 
     target_name: str | None = None
     targets_folder: Path | None = None
     domain_arn: DomainArn | None = None
     version: tuple[int, ...] | None = None
-    whole: bool = False
+    needs_values: bool = False
     _targets: dict[Path, tuple[Target | None, list[Finding]]] = field(default_factory=dict, init=False)
 
     def findings(self, file: Path) -> list[Finding]:
@@ -75,7 +75,7 @@ class Place:
             document = catalog.read(file, InvalidBlueprint)
         except InvalidBlueprint as unreadable:
             return None, [*findings, *unreadable.findings]
-        if target is None and self.whole:
+        if target is None and self.needs_values:
             target = Target(name=self.target_name or "NAME")
         found = catalog.checked(document, file, target, self._folder(file), self.domain_arn)
         findings += found.findings
@@ -128,7 +128,7 @@ def _target_in(file: Path) -> tuple[Target | None, list[Finding]]:
 def _of_name(file: Path) -> list[Finding]:
     if file.suffix not in SUFFIXES:
         return [Finding("", f"ends in none of {', '.join(SUFFIXES)}, so that nobody would find it", "Rename it.")]
-    others = [other.name for other in catalog.files(file.parent).get(file.stem, []) if other.name != file.name]
-    if others:
-        return [Finding("", f"has the same name as {' and '.join(others)}", "Remove or rename one of them.")]
+    others = [file.with_suffix(suffix) for suffix in SUFFIXES if suffix != file.suffix]
+    if same := [other.name for other in others if other.is_file()]:
+        return [Finding("", f"has the same name as {' and '.join(same)}", "Remove or rename one of them.")]
     return []
