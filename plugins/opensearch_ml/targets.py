@@ -31,6 +31,7 @@ class MLSettings(_Strict):
 
     only_run_on_ml_node: bool | None = None
     connector_access_control_enabled: bool | None = None
+    model_access_control_enabled: bool | None = None
     private_ip_enabled: bool | None = Field(default=None, description="plugins.ml_commons.connector.private_ip_enabled")
 
     def as_cluster_settings(self) -> dict[str, bool]:
@@ -38,6 +39,7 @@ class MLSettings(_Strict):
         names = {
             "only_run_on_ml_node": "plugins.ml_commons.only_run_on_ml_node",
             "connector_access_control_enabled": "plugins.ml_commons.connector_access_control_enabled",
+            "model_access_control_enabled": "plugins.ml_commons.model_access_control_enabled",
             "private_ip_enabled": "plugins.ml_commons.connector.private_ip_enabled",
         }
         return {names[key]: value for key, value in self.model_dump(exclude_none=True).items()}

@@ -163,10 +163,16 @@ RULES = (
         "run again in ten seconds",
     ),
     Rule(
-        _says("access control parameters because the Security plugin or"),
+        _says("specify connector access control parameters because"),
         errors.RequestRefused,
-        "access control is off, so the cluster takes no access_mode and no backend_roles",
-        "set settings.connector_access_control_enabled: true in the target, or remove them from the blueprint",
+        "access control is off for connectors, so the cluster takes no access_mode and no backend_roles",
+        "set settings.connector_access_control_enabled: true in the target, or remove them from connector",
+    ),
+    Rule(
+        _says("specify model access control parameters because"),
+        errors.RequestRefused,
+        "access control is off for models, so the cluster takes no access_mode and no backend_roles",
+        "set settings.model_access_control_enabled: true in the target, or remove them from model.group",
     ),
     Rule(
         _says("still using this connector"),

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import InvalidConnection, OpenSearchMLError, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
+from opensearch_ml.steps.preflight import ELIGIBLE_ROLES, preflight
+from opensearch_ml.targets import Target
 from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections
+from tests.integration.conftest import provision
+
+OPENAI = f'{{"conn_type": "http", "password": "{OPENAI_KEY}"}}'
 
 
 def test_a_field_that_the_servers_version_lacks_is_refused_and_nothing_is_written(
@@ -21,7 +28,7 @@ def test_a_field_that_the_servers_version_lacks_is_refused_and_nothing_is_writte
     monkeypatch.setenv("AIRFLOW__OPENSEARCH_ML__BLUEPRINTS_FOLDER", str(tmp_path))
     preflight = OpenSearchPreflightOperator(task_id="preflight", blueprint="gated")
     before = cluster.writes()
-    with connections(openai_default=f'{{"conn_type": "http", "password": "{OPENAI_KEY}"}}'):
+    with connections(openai_default=OPENAI):
         if hook.version >= (3, 5):
             preflight.execute({})
         else:
@@ -30,3 +37,36 @@ def test_a_field_that_the_servers_version_lacks_is_refused_and_nothing_is_writte
             assert "skip_ssl_verification: needs OpenSearch 3.5, and the cluster runs 2.19.1" in str(raised.value)
             assert "Remove connector.client_config.skip_ssl_verification" in str(raised.value)
     assert cluster.writes() == before
+
+
+def test_a_cluster_without_a_node_that_runs_remote_models_is_told_as_that(
+    cluster: Cluster, hook: OpenSearchMLHook, blueprint: Blueprint
+) -> None:
+    assert problems(hook, blueprint) == []
+    cluster.request(
+        "PUT", "/_cluster/settings", json={"persistent": {ELIGIBLE_ROLES: ["ml", "warm"]}}
+    ).raise_for_status()
+    (problem,) = problems(hook, blueprint)
+    assert isinstance(problem, RequestRefused)
+    assert problem.cause == "the cluster has no node that may run a remote model"
+    assert problem.evidence.startswith(f"{ELIGIBLE_ROLES} is ['ml', 'warm']; the nodes have ['cluster_manager', 'data'")
+    with pytest.raises(OpenSearchMLError, match="no eligible node"):
+        provision(hook, blueprint)
+
+
+def test_a_role_of_several_is_enough(cluster36: Cluster, hook36: OpenSearchMLHook, blueprint: Blueprint) -> None:
+    for roles in (["ml", "data"], "ml, data"):
+        cluster36.request("PUT", "/_cluster/settings", json={"persistent": {ELIGIBLE_ROLES: roles}}).raise_for_status()
+        assert problems(hook36, blueprint) == []
+
+
+def test_a_wrong_connection_is_told_once(blueprint: Blueprint) -> None:
+    hook = OpenSearchMLHook("nobody")
+    with connections(openai_default=OPENAI), pytest.raises(InvalidConnection, match="there is no connection nobody"):
+        preflight(hook, hook, lambda: blueprint, Target(name="t"), aws_conn_id="aws_default").conclude("a")
+
+
+def problems(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[OpenSearchMLError]:
+    """What preflight has to say of a blueprint."""
+    with connections(openai_default=OPENAI):
+        return preflight(hook, hook, lambda: blueprint, Target(name="t"), aws_conn_id="aws_default").problems

@@ -28,9 +28,9 @@ class OpenSearchUpdateMLSettingsOperator(OpenSearchMLAdminOperator):
     """Set the ML switches of a cluster that differ from what is wanted; others stay.
 
     :param opensearch_admin_conn_id: who writes, if not the user of ``opensearch_conn_id`` (templated).
-    :param settings: ``only_run_on_ml_node``, ``connector_access_control_enabled``, ``private_ip_enabled``, each true or
-        false. Default: those of the connection's target (templated; as one template, only in a DAG with
-        ``render_template_as_native_obj``).
+    :param settings: ``only_run_on_ml_node``, ``connector_access_control_enabled``, ``model_access_control_enabled``,
+        ``private_ip_enabled``, each true or false. Default: those of the connection's target (templated; as one
+        template, only in a DAG with ``render_template_as_native_obj``).
     """
 
     template_fields: Sequence[str] = ("settings", *OpenSearchMLAdminOperator.template_fields)

@@ -9,7 +9,7 @@ from typing import Any
 from opensearch_ml import OWNER, bodies, canonical
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.bodies import GROUP_MARK
-from opensearch_ml.errors import InUse
+from opensearch_ml.errors import Conflict, InUse, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.states import MODEL_DEPLOYED, MODEL_DEPLOYING
@@ -23,14 +23,29 @@ UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interfa
 def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     """Create the blueprint's model group, or reuse the one that has its name.
 
+    :raises PermissionDenied: somebody else has one of that name, and does not share it.
     Source: ``POST /_plugins/_ml/model_groups/_register``.
     """
     name = blueprint.group_name
-    found, created = create_once(
-        lambda: hook.search_model_groups({"term": {"name.keyword": name}}),
-        lambda: hook.create_model_group(bodies.model_group(blueprint)),
-        lambda loser: hook.delete_model_group(loser["id"]),
-    )
+
+    def look() -> list[dict[str, Any]]:
+        return hook.search_model_groups({"term": {"name.keyword": name}})
+
+    try:
+        found, created = create_once(
+            look,
+            lambda: hook.create_model_group(bodies.model_group(blueprint)),
+            lambda loser: hook.delete_model_group(loser["id"]),
+        )
+    except Conflict as taken:
+        if look():
+            raise
+        raise PermissionDenied(
+            f"another user has a model group {name}, which is not shared with the connection's user",
+            evidence=taken.evidence,
+            fix="let its owner share it with a backend role of the user (access_mode: restricted), or give model.group "
+            "another name",
+        ) from None
     return Changed(f"model group {name}", "created" if created else "unchanged", found["id"])
 
 

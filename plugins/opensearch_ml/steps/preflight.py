@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opensearch_ml import credentials, versions
 from opensearch_ml.blueprint import Blueprint, Connector, ModelGroup
@@ -27,7 +27,8 @@ T = TypeVar("T")
 
 PREFIX = "plugins.ml_commons."
 ELIGIBLE_ROLES = f"{PREFIX}task_dispatcher.eligible_node_role.remote_model"
-ACCESS_CONTROL = f"{PREFIX}connector_access_control_enabled"
+ACCESS_SWITCHES = {"connector": "connector_access_control_enabled", "model.group": "model_access_control_enabled"}
+ACCESS_FIELDS = ("access_mode", "backend_roles", "add_all_backend_roles")
 
 
 @dataclass
@@ -110,15 +111,12 @@ def _cluster(
     report.seen.append(f"{hook.base_url} runs ML Commons {plugin}")
     settings = report.ask(admin_hook.cluster_settings) or {}
     if blueprint:
-        findings = [
-            *versions.findings(blueprint, admin_hook.version),
-            *_access_control(blueprint, hook, settings, target),
-        ]
+        findings = list(versions.findings(blueprint, admin_hook.version))
+        findings += report.ask(lambda: list(_access_control(blueprint, hook, settings, target))) or ()
         if findings:
             report.problems.append(InvalidBlueprint(blueprint.name, findings))
-    if problem := _no_eligible_node(admin_hook, settings):
-        report.problems.append(problem)
-    _role_mapping(report, hook, admin_hook, target)
+    report.ask(lambda: _require_eligible_node(admin_hook, settings))
+    report.ask(lambda: _role_mapping(report, hook, admin_hook, target))
 
 
 def _explained(hook: OpenSearchMLHook, question: Callable[[], T]) -> T:
@@ -128,14 +126,14 @@ def _explained(hook: OpenSearchMLHook, question: Callable[[], T]) -> T:
         raise explain(error, hook) from None
 
 
-def _no_eligible_node(hook: OpenSearchMLHook, settings: dict[str, object]) -> RequestRefused | None:
+def _require_eligible_node(hook: OpenSearchMLHook, settings: dict[str, object]) -> None:
     """Without a node of such a role, a model registers and never deploys."""
     given = settings.get(ELIGIBLE_ROLES) or ["data", "ml"]
     eligible = given.split(",") if isinstance(given, str) else list(given)  # type: ignore[call-overload]
     roles = hook.node_roles()
     if any(role.strip() in have for have in roles for role in eligible):
-        return None
-    return RequestRefused(
+        return
+    raise RequestRefused(
         "the cluster has no node that may run a remote model",
         evidence=f"{ELIGIBLE_ROLES} is {eligible}; the nodes have {sorted({role for have in roles for role in have})}",
         fix="add a node with one of these roles, or set task_dispatcher.eligible_node_role.remote_model to a role that "
@@ -146,36 +144,40 @@ def _no_eligible_node(hook: OpenSearchMLHook, settings: dict[str, object]) -> Re
 def _access_control(
     blueprint: Blueprint, hook: OpenSearchMLHook, settings: dict[str, object], target: Target
 ) -> Iterator[Finding]:
-    """Access fields, by what the cluster takes from this caller."""
-    group = blueprint.model.group
-    scopes: list[tuple[str, Connector | ModelGroup]] = [("connector", blueprint.connector)]
-    scopes += [("model.group", group)] if group else []
-    for path, scope in scopes:
-        if scope.access_mode is None and scope.backend_roles is None and scope.add_all_backend_roles is None:
+    """Access fields, by what the cluster takes from this caller once it has the target's settings."""
+    for path, scope in (("connector", blueprint.connector), ("model.group", blueprint.model.group)):
+        written = [field for field in ACCESS_FIELDS if getattr(scope, field, None) not in (None, [])]
+        if scope is None or not written:
             continue
-        switched_on = str(settings.get(ACCESS_CONTROL)).lower() == "true"
-        if path == "connector" and not switched_on and not target.settings.connector_access_control_enabled:
+        switch = ACCESS_SWITCHES[path]
+        wanted = getattr(target.settings, switch)
+        if wanted is False or (wanted is None and str(settings.get(PREFIX + switch)).lower() != "true"):
             yield Finding(
-                f"{path}.access_mode",
-                "access control is off on the cluster, which then takes neither access_mode nor backend roles",
-                "Set settings.connector_access_control_enabled: true in the target, or remove them.",
+                f"{path}.{written[0]}",
+                f"access control is off on the cluster, which then takes none of {', '.join(written)}",
+                f"Set settings.{switch}: true in the target, or remove them.",
             )
-            continue
-        caller = hook.authinfo()
-        lacking = sorted(set(scope.backend_roles or ()) - set(caller["backend_roles"]))
-        if lacking and "all_access" not in caller["roles"]:
-            yield Finding(
-                f"{path}.backend_roles",
-                f"{caller['user_name']} lacks {', '.join(lacking)}, and the cluster shares only with roles one has",
-                "Name backend roles of the connection's user.",
-            )
-        if scope.add_all_backend_roles and ("all_access" in caller["roles"] or not caller["backend_roles"]):
-            who = "is an administrator" if "all_access" in caller["roles"] else "has no backend roles"
-            yield Finding(
-                f"{path}.add_all_backend_roles",
-                f"{caller['user_name']} {who}, from whom the cluster does not take it",
-                "Name backend_roles instead.",
-            )
+        else:
+            yield from _sharing(path, scope, hook.authinfo())
+
+
+def _sharing(path: str, scope: Connector | ModelGroup, caller: dict[str, Any]) -> Iterator[Finding]:
+    """An administrator may share with any role, and nobody else with one that he lacks."""
+    is_administrator = "all_access" in caller["roles"]
+    lacking = sorted(set(scope.backend_roles or ()) - set(caller["backend_roles"]))
+    if lacking and not is_administrator:
+        yield Finding(
+            f"{path}.backend_roles",
+            f"{caller['user_name']} lacks {', '.join(lacking)}, and the cluster shares only with roles one has",
+            "Name backend roles of the connection's user.",
+        )
+    if scope.add_all_backend_roles and (is_administrator or not caller["backend_roles"]):
+        who = "is an administrator" if is_administrator else "has no backend roles"
+        yield Finding(
+            f"{path}.add_all_backend_roles",
+            f"{caller['user_name']} {who}, from whom the cluster does not take it",
+            "Name backend_roles instead." if is_administrator else "Use access_mode: public or private.",
+        )
 
 
 def _role_mapping(report: Report, hook: OpenSearchMLHook, admin_hook: OpenSearchMLHook, target: Target) -> None:
