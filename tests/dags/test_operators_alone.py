@@ -75,6 +75,37 @@ def test_roles_are_the_targets_without_an_argument(
     assert mapping["backend_roles"] == ["of-the-target"]
 
 
+@pytest.fixture
+def _of_an_ml_user(connected: Cluster) -> Iterator[None]:
+    """opensearch_default is of somebody who may use ML Commons, and nothing else."""
+    connected.add_user("plain", "canary-9Lp-Vt4-Qd8", [])
+    connected.restrict_role("plain", ["cluster:admin/opensearch/ml/*", "cluster:monitor/*"], ["plain"])
+    plain, admin = connected.connection(login="plain"), connected.connection()
+    with connections(opensearch_default=plain, of_an_administrator=admin):
+        yield
+
+
+@pytest.mark.usefixtures("_of_an_ml_user")
+def test_an_administrators_connection_writes_what_that_of_the_models_may_not(connected: Cluster, run_dag: Run) -> None:
+    done = run_dag("by_an_administrator", blueprint=EMBEDDING, admin="of_an_administrator")
+    assert {task.state for task in done.tasks.values()} == {"success"}
+    written = settings_of(connected)
+    assert written["connector.private_ip_enabled"] == "true"
+    assert any("opensearchml" in entry for entry in written["trusted_connector_endpoints_regex"])
+    assert (mapping_of(connected) or {})["users"] == ["someone"]
+
+
+@pytest.mark.usefixtures("_of_an_ml_user")
+def test_without_an_administrator_each_write_is_refused_once_and_told(connected: Cluster, run_dag: Run) -> None:
+    done = run_dag("by_an_administrator", blueprint=EMBEDDING, admin="")
+    assert {(task.state, task.try_number) for task in done.tasks.values()} == {("failed", 1)}
+    assert "plain lacks cluster:admin/settings/update, which is not in ml_full_access" in done.log
+    assert "the connection's user may not change the Security plugin's configuration" in done.log
+    assert "the cluster does not trust" in done.log
+    assert settings_of(connected) == {}
+    assert mapping_of(connected) is None
+
+
 @pytest.mark.parametrize(
     ("dag_id", "evidence", "fixes"),
     [
@@ -99,7 +130,7 @@ def test_a_wrong_argument_is_told_once_with_all_findings_before_anything_is_writ
     assert done.tasks["it"].try_number == 1
     assert "given to task it has" in done.log
     assert "nothing was written" in done.log
-    told = done.log.partition("evidence: ")[2]
+    told = done.log.partition("nothing was written")[2]
     for words in [*evidence, *fixes]:
         assert words in told
     assert settings_of(connected) == {}
@@ -141,7 +172,7 @@ def test_each_step_takes_its_ids_from_params_and_returns_one(ready: Cluster, run
     assert all(map(ID.fullmatch, (connector, group, model, task)))
     assert run_dag("deploy", model_id=model).returned is None
 
-    for dag_id in ("undeploy", "delete_model", "delete_connector", "delete_model_group"):
+    for dag_id in ("undeploy", "delete_model", "delete_connector", "delete_model_group", "delete_iam_role"):
         done = run_dag(dag_id, blueprint=EMBEDDING)
         assert (done.state, done.returned) == ("success", None)
     assert [ready.search(kind) for kind in ("models", "connectors", "model_groups")] == [[], [], []]

@@ -49,6 +49,16 @@ with DAG("settings_as_text", schedule=None, params={"settings": {}}):
 with DAG("roles", schedule=None, params={"role": "ml_full_access", "user": "someone"}):
     OpenSearchMapRoleOperator(task_id="it", role_mapping={"ml_full_access": {"users": ["{{ params.user }}"]}})
 
+with DAG(
+    "by_an_administrator",
+    schedule=None,
+    params={"blueprint": "", "admin": ""},
+    default_args={"opensearch_admin_conn_id": "{{ params.admin }}", "retries": 2, "retry_delay": timedelta(0)},
+):
+    OpenSearchUpdateMLSettingsOperator(task_id="settings", settings={"private_ip_enabled": True})
+    OpenSearchMapRoleOperator(task_id="roles", role_mapping={"ml_full_access": {"users": ["someone"]}})
+    OpenSearchAddTrustedEndpointsOperator(task_id="trusted", blueprint=BLUEPRINT)
+
 with DAG("roles_of_the_target", schedule=None):
     OpenSearchMapRoleOperator(task_id="it")
 
