@@ -17,6 +17,8 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield every place that holds a secret, or something under a secret's name."""
     connector = blueprint.connector
     written = blueprint.model_dump(by_alias=True, exclude={"connector": {"credential"}})
+    # A secret that was pasted where a connection's or a variable's name belongs.
+    written["connector"]["credential"] = {key: one.model_dump() for key, one in connector.references.items()}
     found = {
         path
         for path, text in placeholders.strings(written)
