@@ -51,10 +51,13 @@ status: $(INSTALLED)  ## what runs, where, and with which login
 down:  ## stop everything that the targets above started
 	@test ! -e $(INSTALLED) || { $(BIN)/python -m local down && $(BIN)/python -m local down --domain; }
 
-.PHONY: test lint format bench
+.PHONY: test test-slow lint format bench
 test: $(INSTALLED)  ## lint, then every test, on servers that the tests start and stop themselves
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m tests
+
+test-slow: $(INSTALLED)  ## every blueprint of the catalog, every rule and generated blueprints on real servers (10 minutes)
+	@$(BIN)/python -m pytest tests/integration -m slow
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff check

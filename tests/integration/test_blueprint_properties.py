@@ -26,6 +26,8 @@ from tests.integration.generated_documents import AWS_HOST, HOSTS, Document, doc
 from tests.unit.core import seeds
 from tests.unit.core.documented import BODY, CREATE, DUMPED, SCRIPT, canonical_body, only, parsed
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 120
 SHOWN = 50  # each by every command and in every format
 # The same examples in every run; nothing is kept between runs. A fixture's server is shared by all on purpose.

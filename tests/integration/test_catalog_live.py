@@ -29,6 +29,8 @@ from opensearch_ml.steps.connector import delete_connectors, ensure_connector, o
 from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections
 from tests.integration.conftest import prepare, provision
 
+pytestmark = pytest.mark.slow
+
 BLUEPRINTS = REPOSITORY / "include" / "blueprints"
 DOMAIN_ARN = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")
 LASTING = AwsKey("AKIALASTINGEXAMPLE", "lasting/secret")

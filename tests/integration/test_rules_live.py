@@ -22,6 +22,8 @@ import yaml
 from tests.conftest import Cluster
 from tests.integration.rules import all_rules
 
+pytestmark = pytest.mark.slow
+
 ML = "/_plugins/_ml"
 SECRET = "s3cret-of-the-tests"
 SETTINGS = {
