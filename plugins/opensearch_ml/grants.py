@@ -9,6 +9,7 @@ from typing import Any
 
 from opensearch_ml.arns import Principal
 from opensearch_ml.policies import VERSION
+from opensearch_ml.policy_evaluation import as_list
 
 PASSED_TO = "iam:PassedToService"
 POLICY_NAME = "opensearch-ml"
@@ -29,12 +30,15 @@ def pass_role(role_arn: str, service: str) -> dict[str, Any]:
 def how_to_allow(principal: Principal, statements: Iterable[Mapping[str, Any]]) -> str:
     """Return how to give a user or role these statements: in words, and as a command of the AWS command line.
 
-    The command writes an inline policy of its own, so that nothing that is there is replaced.
+    The command writes an inline policy named for the action, so that neither what is there nor what another of our
+    commands has written is replaced.
     """
-    document = json.dumps({"Version": VERSION, "Statement": [dict(one) for one in statements]})
+    allowed = [dict(one) for one in statements]
+    document = json.dumps({"Version": VERSION, "Statement": allowed})
     if principal.kind not in ("user", "role"):
         return f"allow it to {principal.arn}: {document}"
-    options = f"--{principal.kind}-name {principal.name} --policy-name {POLICY_NAME}"
+    action = str(as_list(allowed[0]["Action"])[0]).replace(":", "-").replace("*", "")
+    options = f"--{principal.kind}-name {principal.name} --policy-name {POLICY_NAME}-{action}"
     return (
         f"add this policy to {principal.arn}: aws iam put-{principal.kind}-policy {options} "
         f"--policy-document {shlex.quote(document)}"

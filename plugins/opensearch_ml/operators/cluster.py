@@ -68,7 +68,7 @@ class OpenSearchMapRoleOperator(OpenSearchMLAdminOperator):
         wanted = wanted_mappings(self.hook, _target(self, role_mapping=self.role_mapping))
         for role, mapping in wanted.items():
             self.log.info("%s", ensure_role_mapping(self.acting_hook, role, mapping))
-        self.tell(f"{len(wanted)} role mappings are as wanted")
+        self.tell(f"mapped as wanted: {', '.join(wanted)}" if wanted else "no role has to be mapped")
 
 
 class OpenSearchAddTrustedEndpointsOperator(OpenSearchMLAdminOperator, OpenSearchMLBlueprintOperator):

@@ -85,7 +85,9 @@ def preflight(
     blueprint = report.ask(load)
     if blueprint and report.ask(lambda: credentials.resolve(blueprint, hook)) is not None:
         count = len(blueprint.connector.references)
-        report.seen.append(f"blueprint {blueprint.name} is valid, {count} references resolve")
+        report.seen.append(
+            f"blueprint {blueprint.name} is valid" + (f", its {count} references resolve" if count else "")
+        )
     if preflight_aws.check(report, hook, aws_conn_id, blueprint):
         _cluster(report, hook, admin_hook, blueprint, target)
     return report
@@ -199,4 +201,7 @@ def _role_mapping(report: Report, hook: OpenSearchMLHook, admin_hook: OpenSearch
             )
         )
     else:
-        report.seen.append(f"{admin_hook.opensearch_conn_id} may map who is missing to {', '.join(wanted)}")
+        roles = ", ".join(wanted)
+        report.seen.append(
+            f"task role_mapping sees to the mapping of {roles}, which {admin_hook.opensearch_conn_id} may write"
+        )

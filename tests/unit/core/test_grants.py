@@ -71,8 +71,16 @@ def test_a_user_or_role_gets_a_policy_of_its_own_by_its_name(caller: str, comman
     assert told.startswith(f"add this policy to {principal.arn}: aws iam ")
     words, policy = copied(told)
     assert words[:4] == ["iam", *command]
-    assert words[4:6] == ["--policy-name", "opensearch-ml"]
+    assert words[4:6] == ["--policy-name", "opensearch-ml-iam-PassRole"]
     assert policy == {"Version": "2012-10-17", "Statement": [grants.pass_role(ROLE, SERVICE)]}
+
+
+def test_two_commands_for_one_principal_do_not_replace_each_other() -> None:
+    principal = principal_of(f"arn:aws:iam::{ACCOUNT}:user/airflow")
+    told = [
+        grants.how_to_allow(principal, [grants.statement(action, "*")]) for action in ("es:ESHttp*", "iam:PassRole")
+    ]
+    assert [copied(one)[0][5] for one in told] == ["opensearch-ml-es-ESHttp", "opensearch-ml-iam-PassRole"]
 
 
 def test_all_statements_go_into_one_policy() -> None:
