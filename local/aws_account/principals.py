@@ -60,6 +60,10 @@ class Principals:
                         return Key(access_key_id, key.secret_access_key, None, user.arn, None, user.account_id)
         return None
 
+    def session_keys(self) -> list[Key]:
+        """The keys of all sessions that were ever issued, oldest first."""
+        return [self._session_key(session) for session in _sessions()]
+
     def principal(self, key: Key) -> Principal:
         """Whom a key belongs to, with the policies that count right now."""
         if key.role_arn is None:

@@ -190,6 +190,11 @@ class AwsAccount(ServerProcess):
         found: dict[str, Any] = self._request("GET", f"_account/keys/{access_key_id}")
         return found
 
+    def sessions(self) -> list[dict[str, Any]]:
+        """The keys of all sessions that were ever issued, as :meth:`key` tells them, oldest first."""
+        issued: list[dict[str, Any]] = self._request("GET", "_account/sessions")
+        return issued
+
     def authorize(
         self,
         action: str,

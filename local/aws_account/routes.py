@@ -24,16 +24,11 @@ def create_app(account: Account) -> Flask:
 
     @app.get("/keys/<access_key_id>")
     def key(access_key_id: str) -> Any:
-        found = _known(access_key_id)
-        return {
-            "access_key_id": found.access_key_id,
-            "secret_access_key": found.secret_access_key,
-            "session_token": found.session_token,
-            "principal_arn": found.principal_arn,
-            "role_arn": found.role_arn,
-            "account_id": found.account_id,
-            "expires_at": found.expires_s,
-        }
+        return _told(_known(access_key_id))
+
+    @app.get("/sessions")
+    def sessions() -> Any:
+        return [_told(found) for found in principals.session_keys()]
 
     @app.post("/authorize")
     def authorize() -> Any:
@@ -133,3 +128,15 @@ def create_app(account: Account) -> Flask:
         return principals.key(access_key_id) or abort(404, f"no such key: {access_key_id}")
 
     return app
+
+
+def _told(key: Key) -> dict[str, Any]:
+    return {
+        "access_key_id": key.access_key_id,
+        "secret_access_key": key.secret_access_key,
+        "session_token": key.session_token,
+        "principal_arn": key.principal_arn,
+        "role_arn": key.role_arn,
+        "account_id": key.account_id,
+        "expires_at": key.expires_s,
+    }

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 DEFAULT_CONNECTION = "aws_default"
 CONNECT_TIMEOUT_S = 5.0
+# At DEBUG these log secrets: answers whole, such as AssumeRole's, and requests with their session token.
+TELLING_LOGGERS = ("botocore.parsers", "botocore.auth", "botocore.endpoint")
 
 
 class AwsAccess:
@@ -139,8 +142,9 @@ class AwsAccess:
         """The region of the clients; None if nobody names one."""
         return self._connected()[0].region_name
 
-    def renew(self) -> None:
+    def renew(self, ended: CredentialsExpired) -> None:
         """Forget the session: the next use reads the connection again, and assumes its role again."""
+        log.info("%s: reading connection %s again", ended.cause, self.aws_conn_id)
         self._hook, self._session = None, None
         self._clients.clear()
 
@@ -148,8 +152,8 @@ class AwsAccess:
         try:
             with self.asking():
                 return ask(self.client(service))
-        except CredentialsExpired:
-            self.renew()
+        except CredentialsExpired as ended:
+            self.renew(ended)
             with self.asking():
                 return ask(self.client(service))
 
@@ -157,8 +161,9 @@ class AwsAccess:
         if self._session is None or self._hook is None:
             from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
-            # At DEBUG it logs every answer whole, and those of AssumeRole and GetSecretValue are secrets.
-            logging.getLogger("botocore.parsers").setLevel(logging.INFO)
+            # Airflow masks a task's log, but not the copy of it that an executor writes to its own output.
+            for telling in TELLING_LOGGERS:
+                logging.getLogger(telling).setLevel(logging.INFO)
             hook = AwsBaseHook(aws_conn_id=self.aws_conn_id, region_name=self._region_name)
             if self.aws_conn_id != DEFAULT_CONNECTION:
                 self._require_connection(hook)
@@ -192,5 +197,5 @@ class AwsAccess:
             ) from None
 
     def _mask(self, **event: Any) -> None:
-        # botocore logs what it signs at DEBUG, session token included.
+        # AWS quotes what it finds wrongly signed, session token included.
         self.get_frozen_credentials()

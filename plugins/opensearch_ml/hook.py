@@ -329,12 +329,11 @@ class OpenSearchMLHook(BaseHook):
     def _write(self, call: Callable[..., T], **arguments: Any) -> T:
         try:
             return self._send(call, arguments)
-        except CredentialsExpired as error:
+        except CredentialsExpired as ended:
             if self.aws is None:
                 raise
             # Refused before it was executed, so also a write may be sent again.
-            log.info("%s: reading connection %s again", error.cause, self.aws.aws_conn_id)
-            self.aws.renew()
+            self.aws.renew(ended)
             return self._send(call, arguments)
 
     def _send(self, call: Callable[..., T], arguments: dict[str, Any]) -> T:
