@@ -19,6 +19,11 @@ from tests.conftest import REPOSITORY, Cluster
 
 ML_USER, ML_PASSWORD = "restricted", "canary-Xw9-Tt2-Vb6-Hq1"
 BLUEPRINTS = REPOSITORY / "include" / "blueprints"
+PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
+ONE_OF_EACH = {"connectors": 1, "model_groups": 1, "models": 1}
+# The server's in-use check splits ids at "-" and may answer 409 for a connector that no model uses, as long as other
+# models are there. What it keeps is told in the log, and only then may it be left.
+KEPT_BY_THE_SERVER = "is used by no model, yet the server keeps it"
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +91,17 @@ def e2e_endpoints(stack: Stack) -> Iterator[ModelEndpoints]:
     assert stack.model_endpoints
     yield stack.model_endpoints
     stack.model_endpoints.behave_normally()
+
+
+def objects(cluster: Cluster, blueprint: str) -> dict[str, int]:
+    """How many of each a blueprint has in the cluster."""
+    marked = {"term": {"parameters.opensearch_ml_blueprint": blueprint}}
+    named = {"term": {"name.keyword": blueprint}}
+    return {
+        "connectors": len(cluster.search("connectors", marked)),
+        "model_groups": len(cluster.search("model_groups", named)),
+        "models": len(cluster.search("models", named)),
+    }
 
 
 def told(run: DagRun, task_id: str, attempt: int = 1) -> str:

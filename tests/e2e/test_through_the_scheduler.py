@@ -11,25 +11,17 @@ from local.airflow_standalone import AirflowStandalone
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
 from tests.conftest import Cluster
-from tests.e2e.conftest import ML_PASSWORD, files_below, state_of, told
-
-PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
-
-
-def objects(cluster: Cluster, blueprint: str) -> dict[str, int]:
-    marked = {"term": {"parameters.opensearch_ml_blueprint": blueprint}}
-    named = {"term": {"name.keyword": blueprint}}
-    return {
-        "connectors": len(cluster.search("connectors", marked)),
-        "model_groups": len(cluster.search("model_groups", named)),
-        "models": len(cluster.search("models", named)),
-    }
-
-
-ONE_OF_EACH = {"connectors": 1, "model_groups": 1, "models": 1}
-# The server's in-use check splits ids at "-" and may answer 409 for a connector that no model uses, as long as other
-# models are there. What it keeps is told in the log, and only then may it be left.
-KEPT_BY_THE_SERVER = "is used by no model, yet the server keeps it"
+from tests.e2e.conftest import (
+    KEPT_BY_THE_SERVER,
+    ML_PASSWORD,
+    ONE_OF_EACH,
+    PROVISION,
+    TEARDOWN,
+    files_below,
+    objects,
+    state_of,
+    told,
+)
 
 
 def test_a_run_makes_a_model_that_answers_and_returns_ids_only(
@@ -124,9 +116,11 @@ def test_a_deployment_that_fails_ends_the_run_with_the_servers_cause(
     assert airflow.run(PROVISION, {"blueprint": "openai_chat"}).state == "success"
     model = e2e_cluster.search("models", {"term": {"name.keyword": "openai_chat"}})[0]["id"]
     e2e_cluster.request("POST", f"/_plugins/_ml/models/{model}/_undeploy").raise_for_status()
-    # No node may run a remote model: the server's own refusal to deploy.
-    setting = "plugins.ml_commons.task_dispatcher.eligible_node_role.remote_model"
-    e2e_cluster.request("PUT", "/_cluster/settings", json={"persistent": {setting: ["ml"]}}).raise_for_status()
+    # No node may run a model: the server's own refusal to deploy. Preflight sees roles, and no node that is left out.
+    setting = "plugins.ml_commons.exclude_nodes._name"
+    [node] = e2e_cluster.get("/_cat/nodes?h=name&format=json")
+    excluded = {"persistent": {setting: node["name"]}}
+    e2e_cluster.request("PUT", "/_cluster/settings", json=excluded).raise_for_status()
     try:
         run = airflow.run(PROVISION, {"blueprint": "openai_chat"})
     finally:
