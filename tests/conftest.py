@@ -107,10 +107,12 @@ class Cluster:
         """What changes when anything is written: counted by the server, not by us.
 
         Index operations of every ML and Security index, and the settings. A deploy task is written once more a moment
-        after its model is deployed, so this waits until nothing moves.
+        after its model is deployed, so this waits until no task is under way and nothing moves.
         """
+        under_way = {"terms": {"state": ["CREATED", "RUNNING"]}}
         last: dict[str, Any] = {}
-        while (now := self._writes()) != last:
+        until = time.monotonic() + 15
+        while (now := self._writes()) != last or (self.search("tasks", under_way) and time.monotonic() < until):
             last = now
             time.sleep(0.5)
         return now

@@ -166,7 +166,7 @@ def test_a_login_of_the_domains_own_users_needs_no_signature(domain: Domain) -> 
 
 
 @pytest.mark.parametrize(
-    ("permissions", "expected"), [(["cluster:monitor/main"], None), ([], (2, 5, 0))], ids=["GET /", "EngineVersion"]
+    ("permissions", "expected"), [(["cluster:monitor/main"], None), ([], (2, 19, 0))], ids=["GET /", "EngineVersion"]
 )
 def test_the_version_is_known_also_to_who_may_not_see_the_plugins(
     domain: Domain,

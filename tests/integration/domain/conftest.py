@@ -11,7 +11,7 @@ import yaml
 
 from local.model_endpoints.process import ModelEndpoints
 from tests.conftest import REPOSITORY
-from tests.integration.domain.world import BLUEPRINT, ENDPOINT, World, allowed, clean
+from tests.integration.domain.world import BLUEPRINT, ENDPOINT, World, allowed
 from tests.integration.domains import REGION, Domain
 
 
@@ -76,4 +76,3 @@ def world(
     domain.gateway.forget_requests()
     yield made
     _endpoints.use_account(None)
-    clean(domain)

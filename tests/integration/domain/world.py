@@ -194,22 +194,3 @@ def allowed(domain: Domain) -> dict[str, list[Statement]]:
             }
         ],
     }
-
-
-def clean(domain: Domain) -> None:
-    """Delete every ML object and setting that a test has made."""
-
-    def found(kind: str) -> list[str]:
-        body = {"query": {"match_all": {}}, "size": 1000}
-        answer = domain.as_admin("POST", f"/_plugins/_ml/{kind}/_search", json=body)
-        return [hit["_id"] for hit in answer.json()["hits"]["hits"]] if answer.ok else []
-
-    for model in found("models"):
-        domain.as_admin("POST", f"/_plugins/_ml/models/{model}/_undeploy")
-        domain.as_admin("DELETE", f"/_plugins/_ml/models/{model}")
-    for kind in ("connectors", "model_groups"):
-        for one in found(kind):
-            domain.as_admin("DELETE", f"/_plugins/_ml/{kind}/{one}")
-    settings = domain.as_admin("GET", "/_cluster/settings?flat_settings=true").json()["persistent"]
-    if settings:
-        domain.as_admin("PUT", "/_cluster/settings", json={"persistent": dict.fromkeys(settings)})
