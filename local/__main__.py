@@ -29,7 +29,7 @@ def main() -> int:
         signal.signal(ending, signal.default_int_handler)
     try:
         if given.command == "status":
-            return _status(stack)
+            return _status(stack) if given.domain else _status_of_all(stack, DomainStack(DOMAIN_FOLDER))
         if given.command == "demo":
             run_domain_demo(stack) if isinstance(stack, DomainStack) else run_demo(stack)
         else:
@@ -43,6 +43,17 @@ def main() -> int:
         print("\ninterrupted: what works by now stays up, `make down` ends it", file=sys.stderr)
         return 130
     return 0
+
+
+def _status_of_all(stack: Stack, domain_stack: DomainStack) -> int:
+    """Tell of the domain's stack too if any of it runs; of the other one unless only the domain's does."""
+    stacks = [one for one in (stack, domain_stack) if one.running()] or [stack]
+    codes = []
+    for one in stacks:
+        if one is domain_stack:
+            print("as Amazon OpenSearch Service (make demo-domain):")
+        codes.append(_status(one))
+    return max(codes)
 
 
 def _status(stack: Stack) -> int:

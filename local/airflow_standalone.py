@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 import psutil
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from local.errors import AirflowStartError
 from local.server_process import HOST, ServerProcess
@@ -175,7 +176,8 @@ class DagRun:
         entries = self._get(f"/taskInstances/{task_id}/logs/{attempt}")["content"]
         return "\n".join(entry if isinstance(entry, str) else json.dumps(entry) for entry in entries)
 
-    def _get(self, path: str) -> Any:
+    @retry(retry=retry_if_exception_type(httpx.TimeoutException), stop=stop_after_attempt(3), reraise=True)
+    def _get(self, path: str) -> Any:  # a machine at its limit lets a look wait; to look again does no harm
         answer = self.airflow.api.get(self.path + path, headers={"Accept": "application/json"})
         answer.raise_for_status()
         return answer.json()

@@ -37,18 +37,23 @@ QUESTIONS = {  # none shares a word with the sentence that it means
 }
 
 
-def run_demo(stack: Stack, blueprint: str = BLUEPRINT, conf: dict[str, Any] | None = None) -> None:
+def run_demo(stack: Stack) -> None:
     """Start the stack, provision through the scheduler, and show a search whose ranking makes sense.
 
-    :param blueprint: of an embedding model.
-    :param conf: more parameters of the run.
     :raises LocalStackError: something did not work; the message says what, and what to do.
     """
     started = time.monotonic()
-    say = stack.say
+    run = go_live(stack, BLUEPRINT, {})
+    say_done(stack, run, time.monotonic() - started)
+
+
+def go_live(stack: Stack, blueprint: str, conf: dict[str, Any]) -> DagRun:
+    """Bring the stack up, provision an embedding model, and search with it; return the run.
+
+    :param conf: more parameters of the run.
+    """
     stack.up()
-    airflow = running_airflow(stack)
-    run = provision(stack, blueprint, conf or {})
+    run = provision(stack, blueprint, conf)
     model_id = str(run.xcom("smoke_predict"))
 
     client = OpenSearch(
@@ -56,13 +61,18 @@ def run_demo(stack: Stack, blueprint: str = BLUEPRINT, conf: dict[str, Any] | No
         http_auth=(stack.opensearch.admin_user, stack.opensearch.admin_password),
         ca_certs=str(stack.opensearch.ca_path),
     )
-    say(f"==> neural search over {len(SENTENCES)} sentences, embedded by the new model at ingest and at query")
+    stack.say(f"==> neural search over {len(SENTENCES)} sentences, embedded by the new model at ingest and at query")
     index_sentences(client, model_id)
-    show_search(client, model_id, say)
+    show_search(client, model_id, stack.say)
+    return run
 
-    connector_id, group_id = run.xcom("connector"), run.xcom("model_group")
-    say(
-        f"""==> done in {time.monotonic() - started:.0f} s. It stays up until `make down`.
+
+def say_done(stack: Stack, run: DagRun, seconds: float) -> None:
+    """Say what there is now, and with which login."""
+    airflow = running_airflow(stack)
+    model_id, group_id, connector_id = (run.xcom(task) for task in ("smoke_predict", "model_group", "connector"))
+    stack.say(
+        f"""==> done in {seconds:.0f} s. It stays up until `make down`.
     model      {model_id}  (group {group_id}, connector {connector_id})
     Airflow    {airflow.url}  login admin, password {airflow.password}
     OpenSearch {stack.opensearch.url}  login {stack.opensearch.admin_user}, password {stack.opensearch.admin_password}
@@ -76,8 +86,9 @@ def run_domain_demo(stack: DomainStack) -> None:
 
     :raises LocalStackError: something did not work; the message says what, and what to do.
     """
+    started = time.monotonic()
     conf = {"opensearch_admin_conn_id": "opensearch_master"}
-    run_demo(stack, DOMAIN_BLUEPRINT, conf)
+    run = go_live(stack, DOMAIN_BLUEPRINT, conf)
     endpoints = stack.model_endpoints
     signers = {str(request.principal) for request in endpoints.requests(family="sagemaker")} if endpoints else set()
     role = f"{ROLE_ARN.replace(':iam:', ':sts:').replace(':role', ':assumed-role')}/opensearch-sagemaker-role/"
@@ -92,6 +103,7 @@ def run_domain_demo(stack: DomainStack) -> None:
     if writes := stack.account.writes():
         raise DemoError("the second run wrote to IAM", evidence=f"{writes}", fix="run again with the tasks' logs open")
     stack.say("    nothing was written to IAM: it agrees with the blueprint already")
+    say_done(stack, run, time.monotonic() - started)
 
 
 def running_airflow(stack: Stack) -> AirflowStandalone:

@@ -149,7 +149,7 @@ class DomainStack(Stack):
         """What is there before anybody runs the DAG; from then on every call is checked."""
         account = self.account
         account.reset()
-        account.create_domain(DOMAIN_NAME, REGION)
+        account.create_domain(DOMAIN_NAME, REGION, engine=f"OpenSearch_{self.version.rpartition('.')[0]}")
         for name in ENDPOINTS:
             account.create_sagemaker_endpoint(name, REGION)
         account.client("secretsmanager", REGION).create_secret(

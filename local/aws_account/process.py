@@ -108,18 +108,25 @@ class AwsAccount(ServerProcess):
         iam.delete_role(RoleName=name)
 
     def create_domain(
-        self, name: str, region: str = REGION, *, access_policies: Mapping[str, Any] | None = None, **overrides: Any
+        self,
+        name: str,
+        region: str = REGION,
+        *,
+        engine: str = "OpenSearch_2.19",
+        access_policies: Mapping[str, Any] | None = None,
+        **overrides: Any,
     ) -> str:
         """An OpenSearch Service domain.
 
+        :param engine: the version that it says it has.
         :param overrides: of :meth:`override_domain`.
         :return: its ARN.
         """
         policies = {"AccessPolicies": json.dumps(access_policies)} if access_policies else {}
-        made = self.client("opensearch", region).create_domain(DomainName=name, **policies)["DomainStatus"]
+        made = self.client("opensearch", region).create_domain(DomainName=name, EngineVersion=engine, **policies)
         if overrides:
             self.override_domain(region, name, **overrides)
-        return str(made["ARN"])
+        return str(made["DomainStatus"]["ARN"])
 
     def create_sagemaker_endpoint(self, name: str, region: str = REGION) -> str:
         """A SageMaker endpoint, as DescribeEndpoint tells it; it answers nothing.

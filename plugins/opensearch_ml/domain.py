@@ -60,7 +60,8 @@ class Domain:
         if self.unread:
             return f"domain {self.arn.name} could not be looked at, the caller may not describe it ({self.unread})"
         security = "with" if self.fine_grained else "without"
-        told = f"{self.engine}, in {self.network}, {security} fine-grained access control"
+        where = f"in {self.network}" if self.vpc or self.vpc_id else f"on {self.network}"
+        told = f"{self.engine}, {where}, {security} fine-grained access control"
         return f"domain {self.arn.name} ({told}) is {self.status}"
 
 

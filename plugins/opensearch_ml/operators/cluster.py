@@ -67,7 +67,8 @@ class OpenSearchMapRoleOperator(OpenSearchMLAdminOperator):
     def execute(self, context: Context) -> None:
         wanted = wanted_mappings(self.hook, _target(self, role_mapping=self.role_mapping))
         for role, mapping in wanted.items():
-            self.log.info("%s", ensure_role_mapping(self.acting_hook, role, mapping))
+            outcome = ensure_role_mapping(self.acting_hook, role, mapping)
+            self.log.info("%s (by connection %s)", outcome, self.acting_hook.opensearch_conn_id)
         self.tell(f"mapped as wanted: {', '.join(wanted)}" if wanted else "no role has to be mapped")
 
 

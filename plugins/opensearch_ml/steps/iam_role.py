@@ -100,6 +100,7 @@ def ensure_iam_role(access: AwsAccess, role: IamRole, *, wait_s: float = WAIT_S)
         if found is None:
             iam.create()
             created.append(role.arn)
+            done[f"{role.domain} may assume it"] = None
             iam.until(iam.look)
         elif _extend_trust(iam, found):
             done[f"{role.domain} may assume it"] = None
@@ -228,8 +229,8 @@ def _put_policy(iam: RoleInIam, on_it: Policies | None) -> bool:
         return False
     inline = [document for name, document in others.items() if not name.startswith("arn:")]
     _refuse_length([*inline, role.permissions], policies.INLINE_POLICIES_LIMIT, f"inline policies of role {role.name}")
-    diff = policies.diff(own or {}, role.permissions)
-    log.info("policy %s of role %s:\n%s", role.policy_name, role.name, diff)
+    told = policies.diff(own, role.permissions) if own else json.dumps(role.permissions, indent=2)
+    log.info("%s policy %s of role %s:\n%s", "changed" if own else "new", role.policy_name, role.name, told)
     iam.put_policy()
     iam.until(lambda: policies.same(iam.own_policy() or {}, role.permissions) or None)
     return True

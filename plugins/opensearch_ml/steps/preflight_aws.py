@@ -127,7 +127,11 @@ def _role(report: Report, admin: AwsAccess, role: IamRole) -> None:
         maker = principal_of(admin.caller())
         _ask_all(report, admin, maker, [(action, role.arn, {}) for action in TO_MAKE_A_ROLE])
     else:
-        report.seen.append(f"role {role.arn} is there")
+        report.seen.append(
+            f"role {role.arn} is there, and can be mended where it differs"
+            if role.manage
+            else f"role {role.arn} is there, and lets the domain assume it and call the model"
+        )
 
 
 def _nobody_to_pass_a_role(hook: OpenSearchMLHook, role: IamRole) -> InvalidConnection:
