@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from opensearch_ml import policies
+from opensearch_ml import policies, versions
 from opensearch_ml.arns import DomainArn
 from opensearch_ml.blueprint import Blueprint, IamRoleSection
 from opensearch_ml.catalog import Catalog
@@ -44,6 +44,24 @@ def merged(document: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str,
         for key, value in changed.items()
     }
     return {**document, **both}
+
+
+def catalog_row(name: str) -> list[str]:
+    """What the table of the catalog says of a blueprint: name, what it does, whose credential, since which version."""
+    blueprint = Catalog(BLUEPRINTS, REPOSITORY / "no-targets").blueprint(name, domain_arn=DOMAIN)
+    connections = sorted({str(one.conn_id) for one in blueprint.connector.references.values()})
+    versions_known = ((major, minor, patch) for major in (2, 3) for minor in range(20) for patch in range(3))
+    since = next(version for version in versions_known if not versions.findings(blueprint, version))
+    return [
+        f"[{name}](../include/blueprints/{name}.yaml)",
+        str(blueprint.connector.description),
+        ", ".join(f"`{conn_id}`" for conn_id in connections) or "role",
+        ".".join(map(str, since)).removesuffix(".0"),
+    ]
+
+
+def test_the_table_of_the_catalog_is_that_of_its_blueprints() -> None:
+    assert rows((FOLDER / "blueprints.md").read_text(), "## The catalog") == [catalog_row(name) for name in NAMES]
 
 
 def role_of(name: str) -> IamRole | None:
