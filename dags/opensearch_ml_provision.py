@@ -44,17 +44,26 @@ with DAG(
     schedule=None,
     tags=["opensearch-ml"],
     params={
-        "blueprint": Param(
-            *BLUEPRINTS[:1], type="string", title="Blueprint", description="A file in the blueprints folder", **CHOICE
+        # No default: a name that was misspelt on the command line must not provision another one.
+        "blueprint": Param(type="string", title="Blueprint", description="A file in the blueprints folder", **CHOICE),
+        "opensearch_conn_id": Param(
+            "opensearch_default",
+            type="string",
+            title="OpenSearch connection",
+            description="Who uses the models; the target of this name gives its variables",
         ),
-        "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
         "opensearch_admin_conn_id": Param(
             "",
             type=["null", "string"],  # the form asks for a value of anything that is only a string
             title="OpenSearch connection of an administrator",
             description="Writes cluster settings, trusted endpoints and role mappings; empty: the connection above",
         ),
-        "aws_conn_id": Param("aws_default", type="string", title="AWS connection that makes the connector's IAM role"),
+        "aws_conn_id": Param(
+            "aws_default",
+            type="string",
+            title="AWS connection that makes the connector's IAM role",
+            description="Asked only where a blueprint has a roleArn",
+        ),
     },
     default_args={
         "retries": 2,

@@ -59,15 +59,20 @@ def _status_of_all(stack: Stack, domain_stack: DomainStack) -> int:
 def _status(stack: Stack) -> int:
     running = stack.running()
     names = ("opensearch", *stack.handles)
+    airflow = stack.airflow
+    unhealthy = airflow.unhealthy() if airflow else []
+    told = {}
+    if "opensearch" in running:
+        login = f"login {stack.opensearch.admin_user}, password {stack.opensearch.admin_password}"
+        told["opensearch"] = [login, f"CA {stack.opensearch.ca_path}"]
+    if airflow:
+        told["airflow"] = [f"login admin, password {airflow.password}"]
+        told["airflow"] += [f"does not work: {name}" for name in unhealthy]
     for name in names:
         print(f"{name:<16} {running.get(name, 'down')}")
-    airflow = stack.airflow
-    if airflow:
-        print(f"{'':<16} login admin, password {airflow.password}")
-        if unhealthy := airflow.unhealthy():
-            print(f"{'':<16} does not work: {', '.join(unhealthy)}")
-            return 1
-    return 0 if len(running) == len(names) else 1
+        for line in told.get(name, ()):
+            print(f"{'':<16} {line}")
+    return 0 if len(running) == len(names) and not unhealthy else 1
 
 
 if __name__ == "__main__":

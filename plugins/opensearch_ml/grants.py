@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from opensearch_ml.policy_evaluation import as_list
 
 PASSED_TO = "iam:PassedToService"
 POLICY_NAME = "opensearch-ml"
+DIGEST_CHARACTERS = 8
 
 
 def statement(actions: str | list[str], resource: str, condition: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -30,15 +32,16 @@ def pass_role(role_arn: str, service: str) -> dict[str, Any]:
 def how_to_allow(principal: Principal, statements: Iterable[Mapping[str, Any]]) -> str:
     """Return how to give a user or role these statements: in words, and as a command of the AWS command line.
 
-    The command writes an inline policy named for the action, so that neither what is there nor what another of our
-    commands has written is replaced.
+    The command writes an inline policy named for the action and for what the statements say, so that neither what is
+    there nor what another of our commands has written is replaced.
     """
     allowed = [dict(one) for one in statements]
     document = json.dumps({"Version": VERSION, "Statement": allowed})
     if principal.kind not in ("user", "role"):
         return f"allow it to {principal.arn}: {document}"
     action = str(as_list(allowed[0]["Action"])[0]).replace(":", "-").replace("*", "")
-    options = f"--{principal.kind}-name {principal.name} --policy-name {POLICY_NAME}-{action}"
+    digest = hashlib.sha256(document.encode()).hexdigest()[:DIGEST_CHARACTERS]
+    options = f"--{principal.kind}-name {principal.name} --policy-name {POLICY_NAME}-{action}-{digest}"
     return (
         f"add this policy to {principal.arn}: aws iam put-{principal.kind}-policy {options} "
         f"--policy-document {shlex.quote(document)}"

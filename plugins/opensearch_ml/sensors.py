@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from opensearch_ml.errors import DeployFailed, Final, Transient
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.operators.base import fail_fast
+from opensearch_ml.operators.base import fail_fast, what_is_next
 from opensearch_ml.steps.deployment import Deployment, look_at_deployment, not_in_time
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
 
@@ -104,7 +104,7 @@ class OpenSearchDeployTaskSensor(BaseSensorOperator):
                 evidence=told.get("evidence", f"its event is {event}"),
                 fix=told.get("fix", "look at the triggerer's log"),
             )
-        self.log.info("%s", told["state"])
+        self._tell(told["state"])
         return self.model_id
 
     def _look_for(self, seconds: float) -> bool:
@@ -122,8 +122,11 @@ class OpenSearchDeployTaskSensor(BaseSensorOperator):
 
     def _look(self) -> bool:
         self._seen = look_at_deployment(self.hook, self.model_id, self.deploy_task_id)
-        self.log.info("%s", self._seen.state)
+        self._tell(self._seen.state) if self._seen.done else self.log.info("%s", self._seen.state)
         return self._seen.done
+
+    def _tell(self, state: str) -> None:
+        self.log.info("%s (connection %s); next: %s", state, self.opensearch_conn_id, what_is_next(self))
 
     def _defer(self) -> None:
         self.defer(

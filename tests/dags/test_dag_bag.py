@@ -141,17 +141,11 @@ def test_the_form_offers_the_blueprints_there_are(dags: dict[str, DAG], dag_id: 
     assert dags[dag_id].params.get_param("blueprint").schema["enum"] == names
 
 
-def test_the_form_of_provisioning_is_filled_in(dags: dict[str, DAG]) -> None:
-    assert dags[PROVISION].params.validate() == {
-        "blueprint": min(path.stem for path in (REPOSITORY / "include" / "blueprints").glob("*.yaml")),
-        "opensearch_conn_id": "opensearch_default",
-        "opensearch_admin_conn_id": "",
-        "aws_conn_id": "aws_default",
-    }
-
-
-def test_teardown_deletes_only_what_was_named_in_as_many_words(dags: dict[str, DAG]) -> None:
-    params = dags[TEARDOWN].params
+@EACH
+def test_what_is_made_or_deleted_is_said_in_as_many_words_and_the_rest_is_filled_in(
+    dags: dict[str, DAG], dag_id: str
+) -> None:
+    params = dags[dag_id].params
     with pytest.raises(ParamValidationError, match="blueprint"):
         params.validate()
     assert {name: params[name] for name in params if name != "blueprint"} == {

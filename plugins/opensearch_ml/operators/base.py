@@ -50,6 +50,14 @@ def fail_fast(execute: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def what_is_next(operator: BaseOperator) -> str:
+    """Return the tasks that follow, for the log."""
+    following = operator.downstream_task_ids
+    # Of a chain of followers, which all wait for our result, only the first is next.
+    later = {task for first in following for task in operator.dag.get_task(first).downstream_task_ids}
+    return ", ".join(sorted(following - later)) or "nothing, this is the end"
+
+
 class OpenSearchMLBaseOperator(BaseOperator):
     """Base of our operators.
 
@@ -73,12 +81,14 @@ class OpenSearchMLBaseOperator(BaseOperator):
         """The hook whose requests this operator is refused or not."""
         return self.hook
 
+    @property
+    def acts_by(self) -> str:
+        """The connection that does the work, for the log."""
+        return self.acting_hook.opensearch_conn_id
+
     def tell(self, outcome: Changed | str) -> None:
-        """Log what was done, to what, and what comes next."""
-        following = self.downstream_task_ids
-        # Of a chain of followers, which all wait for our result, only the first is next.
-        later = {task for first in following for task in self.dag.get_task(first).downstream_task_ids}
-        self.log.info("%s; next: %s", outcome, ", ".join(sorted(following - later)) or "nothing, this is the end")
+        """Log what was done, to what, by which connection, and what comes next."""
+        self.log.info("%s (connection %s); next: %s", outcome, self.acts_by, what_is_next(self))
 
 
 class OpenSearchMLBlueprintOperator(OpenSearchMLBaseOperator):

@@ -67,9 +67,9 @@ class OpenSearchMapRoleOperator(OpenSearchMLAdminOperator):
     def execute(self, context: Context) -> None:
         wanted = wanted_mappings(self.hook, _target(self, role_mapping=self.role_mapping))
         for role, mapping in wanted.items():
-            outcome = ensure_role_mapping(self.acting_hook, role, mapping)
-            self.log.info("%s (by connection %s)", outcome, self.acting_hook.opensearch_conn_id)
-        self.tell(f"mapped as wanted: {', '.join(wanted)}" if wanted else "no role has to be mapped")
+            self.log.info("%s", ensure_role_mapping(self.acting_hook, role, mapping))
+        asked = "the target asks for none" + (", and who signs may use ML Commons" if self.hook.signs else "")
+        self.tell(f"mapped as wanted: {', '.join(wanted)}" if wanted else f"no role has to be mapped: {asked}")
 
 
 class OpenSearchAddTrustedEndpointsOperator(OpenSearchMLAdminOperator, OpenSearchMLBlueprintOperator):

@@ -31,6 +31,10 @@ class OpenSearchIamRoleOperator(OpenSearchMLBlueprintOperator):
         super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
 
+    @property
+    def acts_by(self) -> str:
+        return self.aws_conn_id
+
     def has_role(self, blueprint: Blueprint) -> bool:
         """Tell whether the blueprint names a role in as many words; if not, that is logged."""
         written = blueprint.connector.credential.get("roleArn")

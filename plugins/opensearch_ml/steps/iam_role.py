@@ -128,6 +128,18 @@ def role_problem(access: AwsAccess, role: IamRole) -> OpenSearchMLError | None:
     return None
 
 
+def what_lacks(access: AwsAccess, role: IamRole) -> tuple[str, ...] | None:
+    """Return what `ensure_iam_role` would add to a role; None if there is no such role. Writes nothing."""
+    iam = RoleInIam(access, role, 0.0)
+    if (found := iam.look()) is None:
+        return None
+    on_it = readable_policies(iam)
+    own = on_it.get(role.policy_name) if on_it else iam.own_policy()
+    trusted = policies.with_trust(found.trust, role.domain, role.services) == found.trust
+    lacks = () if trusted else (f"that {role.domain} may assume it",)
+    return lacks if _is_allowed(role, own, on_it) else (*lacks, f"policy {role.policy_name}")
+
+
 def delete_iam_role(access: AwsAccess, role: IamRole) -> Changed:
     """Take back what we gave the role for this blueprint; the role itself goes if it is ours and nothing else is on it.
 
@@ -219,20 +231,27 @@ def _write_trust(iam: RoleInIam, before: Document, wanted: Document, holds: Call
 def _put_policy(iam: RoleInIam, on_it: Policies | None) -> bool:
     role = iam.role
     own = on_it.get(role.policy_name) if on_it else iam.own_policy()
-    if not statements(role.permissions) or (own is not None and policies.same(own, role.permissions)):
+    if _is_allowed(role, own, on_it):
         return False
     others = {name: document for name, document in (on_it or {}).items() if name != role.policy_name}
-    # Another policy of ours goes with its blueprint, and would take with it what this one needs.
-    foreign = {name: document for name, document in others.items() if not name.startswith(POLICY_PREFIX)}
-    if own is None and allowed_by(foreign, role):
-        log.info("role %s is allowed all that is needed by %s", role.name, ", ".join(foreign))
-        return False
     inline = [document for name, document in others.items() if not name.startswith("arn:")]
     _refuse_length([*inline, role.permissions], policies.INLINE_POLICIES_LIMIT, f"inline policies of role {role.name}")
     told = policies.diff(own, role.permissions) if own else json.dumps(role.permissions, indent=2)
     log.info("%s policy %s of role %s:\n%s", "changed" if own else "new", role.policy_name, role.name, told)
     iam.put_policy()
     iam.until(lambda: policies.same(iam.own_policy() or {}, role.permissions) or None)
+    return True
+
+
+def _is_allowed(role: IamRole, own: Document | None, on_it: Policies | None) -> bool:
+    """Whether the role may all that the blueprint calls, by our policy or by what others have put on it."""
+    if not statements(role.permissions) or (own is not None and policies.same(own, role.permissions)):
+        return True
+    # Another policy of ours goes with its blueprint, and would take with it what this one needs.
+    foreign = {name: document for name, document in (on_it or {}).items() if not name.startswith(POLICY_PREFIX)}
+    if own is not None or not allowed_by(foreign, role):
+        return False
+    log.info("role %s is allowed all that is needed by %s", role.name, ", ".join(foreign))
     return True
 
 

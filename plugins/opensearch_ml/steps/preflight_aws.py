@@ -13,17 +13,18 @@ from opensearch_ml.aws import AwsAccess
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.credentials import TEMPORARY
 from opensearch_ml.domain import Domain
-from opensearch_ml.errors import InvalidConnection, NotFound, PermissionDenied, RequestRefused
+from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
+from opensearch_ml.iam_commands import MAKING
 from opensearch_ml.iam_role import IamRole
 from opensearch_ml.policy_evaluation import Decision, decide
 from opensearch_ml.steps import iam_questions
-from opensearch_ml.steps.iam_role import role_on, role_problem
+from opensearch_ml.steps.iam_role import role_on, role_problem, what_lacks
+from opensearch_ml.translate_aws import refused_action
 
 if TYPE_CHECKING:
     from opensearch_ml.hook import OpenSearchMLHook
     from opensearch_ml.steps.preflight import Report
 
-TO_MAKE_A_ROLE = ("iam:CreateRole", "iam:TagRole", "iam:PutRolePolicy")
 ENDPOINT_PATH = re.compile(r"/endpoints/(?P<name>[^/?]+)/(?:async-)?invocations")
 
 
@@ -120,18 +121,28 @@ def _no_endpoint(hook: OpenSearchMLHook, caller: Principal, arn: DomainArn) -> I
 
 
 def _role(report: Report, admin: AwsAccess, role: IamRole) -> None:
-    if problem := role_problem(admin, role):
+    problem = role_problem(admin, role)
+    if problem and not (role.manage and _is_about_reading(problem)):
         report.problems.append(problem)
-    elif role.manage and iam_questions.find_role(admin, role.name) is None:
-        report.seen.append(f"role {role.arn} is not there yet; task iam_role makes it")
-        maker = principal_of(admin.caller())
-        _ask_all(report, admin, maker, [(action, role.arn, {}) for action in TO_MAKE_A_ROLE])
+    elif not role.manage:
+        report.seen.append(f"role {role.arn} is there, and lets the domain assume it and call the model")
+    elif problem or (lacking := what_lacks(admin, role)) is None:
+        if not problem:
+            report.seen.append(f"role {role.arn} is not there yet; task iam_role makes it")
+        told = len(report.problems)
+        _ask_all(report, admin, principal_of(admin.caller()), [(action, role.arn, {}) for action in MAKING])
+        if problem and len(report.problems) == told:
+            report.problems.append(problem)  # nobody could be asked what else it is that the caller may not
+    elif lacking:
+        report.seen.append(f"role {role.arn} is there; task iam_role adds {' and '.join(lacking)}")
     else:
-        report.seen.append(
-            f"role {role.arn} is there, and can be mended where it differs"
-            if role.manage
-            else f"role {role.arn} is there, and lets the domain assume it and call the model"
-        )
+        report.seen.append(f"role {role.arn} is there, and lacks nothing")
+
+
+def _is_about_reading(problem: OpenSearchMLError) -> bool:
+    """Whether the caller may not even look at the role, so that nothing else that he may not was seen."""
+    refused = refused_action(problem.evidence)
+    return refused is not None and refused.action in MAKING
 
 
 def _nobody_to_pass_a_role(hook: OpenSearchMLHook, role: IamRole) -> InvalidConnection:

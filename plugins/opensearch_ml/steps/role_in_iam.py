@@ -133,11 +133,13 @@ class RoleInIam:
         :raises Conflict: another run was faster.
         """
         role = self.role
+        trust = policies.trust_policy([role.domain], role.services)
+        log.info("new role %s, its trust policy:\n%s", role.name, json.dumps(trust, indent=2))
         given = {"PermissionsBoundary": role.boundary, "Description": role.description}
         self._write(
             "create_role",
             Path=role.path,
-            AssumeRolePolicyDocument=json.dumps(policies.trust_policy([role.domain], role.services)),
+            AssumeRolePolicyDocument=json.dumps(trust),
             Tags=[OWNER_TAG],
             **{name: value for name, value in given.items() if value},
         )

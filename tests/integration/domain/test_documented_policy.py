@@ -75,7 +75,7 @@ def test_with_the_documented_policy_a_domain_is_provisioned_again_and_torn_down_
         ("SendRequests", "may not es:ESHttp"),
         ("FindTheEndpoint", "the endpoint of domain search cannot be looked up"),
         ("PassTheRole", "may not iam:PassRole"),
-        ("MakeTheRole", "may not iam:CreateRole, iam:TagRole, iam:PutRolePolicy"),
+        ("MakeTheRole", "may not iam:CreateRole, iam:PutRolePolicy, iam:TagRole, iam:UpdateAssumeRolePolicy"),
     ],
 )
 def test_without_one_of_its_parts_preflight_names_what_is_missing(world: World, sid: str, told: str) -> None:
