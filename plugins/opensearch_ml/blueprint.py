@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -21,9 +22,10 @@ from pydantic import (
     model_validator,
 )
 
-from opensearch_ml import checks, policies, trusted_endpoints
+from opensearch_ml import checks, malformed, policies, trusted_endpoints
 from opensearch_ml.answer import Expectation
-from opensearch_ml.errors import InvalidBlueprint
+from opensearch_ml.checks.secrets import of_unread
+from opensearch_ml.errors import Finding, InvalidBlueprint
 from opensearch_ml.fields import AccessMode, Headers, JavaInt, Lower, Name, Strict, Text, Upper
 from opensearch_ml.findings import LITERAL_TAG, REFERENCE_TAG, findings_of, located
 from opensearch_ml.registration import Model, ModelGroup
@@ -245,20 +247,35 @@ class Blueprint(Strict):
         :param lines: the lines of its fields (`documents.Document.lines`), for the findings.
         :raises InvalidBlueprint: with all findings at once.
         """
+        blueprint, findings = cls.examined(name, document)
+        if findings or blueprint is None:
+            raise InvalidBlueprint(source, located(findings, lines or {}))
+        return blueprint
+
+    @classmethod
+    def examined(
+        cls, name: str, document: Any, version: tuple[int, ...] | None = None
+    ) -> tuple[Blueprint | None, list[Finding]]:
+        """Return the blueprint that a parsed document is, and everything that is wrong with it.
+
+        :param version: the cluster's; None passes over what only some versions know.
+        :return: a blueprint mended by guesses (`malformed`) if the document is malformed, or None if none helped.
+        """
         if not isinstance(document, Mapping):
-            raise InvalidBlueprint(source, findings_of("", "is not a mapping", "Start with `connector:`."))
+            return None, findings_of("", "is not a mapping", "Start with `connector:`.")
         findings = []
         if "name" in document:
             findings += findings_of("name", "is the file's own name, and is not written in it", "Remove it.")
+        whole = {**document, "name": name}
         try:
-            blueprint = cls.model_validate({**document, "name": name})
+            blueprint = cls.model_validate(whole)
         except ValidationError as error:
-            findings += findings_of(error, cls)
-        else:
-            findings += checks.findings(blueprint)
-        if findings:
-            raise InvalidBlueprint(source, located(findings, lines or {}))
-        return blueprint
+            mended = malformed.mended(cls, _listed(whole), error)
+            findings += findings_of(error, cls) + mended.findings
+            findings += mended.told(checks.findings(mended.part, version, mended.guessed) if mended.part else [])
+            findings += of_unread(mended.taken_out)
+            return mended.part, _as_written(findings, document)
+        return blueprint, _as_written([*findings, *checks.findings(blueprint, version)], document)
 
     @property
     def model_name(self) -> str:
@@ -280,3 +297,21 @@ class Blueprint(Strict):
             given = next((p for p in self.trusted_endpoints or () if trusted_endpoints.covers(p, example)), None)
             pairs.append((given or trusted_endpoints.derive(url, parameters), example))
         return pairs
+
+
+def _listed(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document whose one expectation is a list of one, as `SmokeTest` has it."""
+    test = document.get("smoke_test")
+    if not isinstance(test, Mapping) or not isinstance(test.get("expect"), Mapping):
+        return document
+    return {**document, "smoke_test": {**test, "expect": [test["expect"]]}}
+
+
+def _as_written(findings: list[Finding], document: Mapping[str, Any]) -> list[Finding]:
+    """Return findings with the paths that the file has: what stands alone there is in no list, and in no mapping."""
+    if _listed(document) is not document:
+        findings = [replace(one, path=re.sub(r"^(smoke_test\.expect)\.0(?=\.|$)", r"\1", one.path)) for one in findings]
+    model = document.get("model")
+    if isinstance(model, Mapping) and isinstance(model.get("group"), str):
+        findings = [replace(one, path=re.sub(r"^(model\.group)\.name$", r"\1", one.path)) for one in findings]
+    return findings

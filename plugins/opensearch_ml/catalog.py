@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from opensearch_ml import documents, placeholders, stand_ins
+from opensearch_ml import documents, placeholders, stand_ins, versions
 from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.documents import Document
@@ -22,11 +21,13 @@ SUFFIXES = (".yaml", ".yml", ".json")
 class Checked:
     """What was found in a blueprint's file.
 
-    :param blueprint: None if there are findings; or if nothing is left to find but what a value for a variable decides.
+    :param blueprint: None if there are findings.
+    :param not_judged: (path, variable) of what only a variable's value decides, which is not known here.
     """
 
     blueprint: Blueprint | None
     findings: list[Finding]
+    not_judged: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,14 @@ def read_target(path: Path) -> Target:
 
 
 def checked(
-    document: Document, path: Path, target: Target | None, targets_folder: Path, domain_arn: DomainArn | None = None
+    document: Document,
+    path: Path,
+    target: Target | None,
+    targets_folder: Path,
+    domain_arn: DomainArn | None = None,
+    *,
+    version: versions.Version | None = None,
+    needs_values: bool = False,
 ) -> Checked:
     """Check a blueprint's document, its variables filled for a target.
 
@@ -130,37 +138,48 @@ def checked(
     :param target: None: a variable without a value is stood in for, and what only its value decides is not judged.
     :param targets_folder: where to set what has no value, for the findings.
     :param domain_arn: the domain, whose variables override the blueprint's defaults; the target's override them.
+    :param version: the cluster's; None passes over what only some versions know.
+    :param needs_values: a variable without a value is a finding without a target too.
     """
     if not isinstance(document.content, Mapping):
-        return _parsed(path, document, document.content)
+        return Checked(None, Blueprint.examined(path.stem, document.content)[1])
     defaults = document.content.get("variables")
     variables = {
         **(defaults if isinstance(defaults, Mapping) else {}),
         **(domain_arn.variables() if domain_arn else {}),
         **(target.variables if target else {}),
     }
-    findings, without_value = [], set()
+    findings: list[Finding] = []  # of the variables themselves
+    missed: dict[tuple[str, str], None] = {}
+    circular: set[str] = set()
 
     def missing(where: str, variable: str) -> None:
-        without_value.add(variable)
-        if target:
-            findings.append(_without_value(where, variable, target, targets_folder))
+        missed.setdefault((where, variable))
 
     def cycle(where: str, names: list[str]) -> None:
-        without_value.update(names)
+        circular.update(names)
         problem = f"needs its own value ({' -> '.join(names)})"
         findings.append(Finding(where, problem, "Write one of these values itself."))
 
     written = {key: value for key, value in document.content.items() if key != "variables"}
     filled = placeholders.fill_variables(written, placeholders.expand(variables, written, missing, cycle), missing)
+    without_value = {variable for _, variable in missed} | circular
     if without_value:
         filled = stand_ins.filled({**written, "variables": variables})
-    found = _parsed(path, document, filled | ({"variables": defaults} if "variables" in document.content else {}))
+    if "variables" in document.content:
+        filled["variables"] = defaults
+    blueprint, found = Blueprint.examined(path.stem, filled, version)
+    for where, variable in missed:
+        if target or needs_values:
+            findings.append(_without_value(where, variable, target, targets_folder))
+        elif where == "connector":
+            problem = f"is all that variables.{variable} is, and cannot be judged without its value"
+            findings.append(Finding(where, problem, "Write the connector's fields, and use variables inside them."))
     if without_value:
         undecided = stand_ins.undecided(written, variables, without_value)
-        findings += [finding for finding in found.findings if not undecided(finding.path, finding.problem)]
-        return Checked(found.blueprint, located(findings, document.lines))
-    return found
+        found = [finding for finding in found if not undecided(finding.path, finding.problem)]
+    findings += found
+    return Checked(None if findings else blueprint, located(findings, document.lines), tuple(missed))
 
 
 def files(folder: Path) -> dict[str, list[Path]]:
@@ -172,14 +191,12 @@ def files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _parsed(path: Path, document: Document, filled: Any) -> Checked:
-    try:
-        return Checked(Blueprint.parse(path.stem, filled, source=path.name, lines=document.lines), [])
-    except InvalidBlueprint as invalid:
-        return Checked(None, list(invalid.findings))
-
-
-def _without_value(where: str, variable: str, target: Target, targets_folder: Path) -> Finding:
+def _without_value(where: str, variable: str, target: Target | None, targets_folder: Path) -> Finding:
+    if target is None:
+        fix = f"Use --target, or give it a default: variables.{variable} in the blueprint."
+        if variable in DOMAIN_VARIABLES:
+            fix = f"Use --domain-arn, which tells it, or {fix[4:]}"
+        return Finding(where, f"variable {variable} has no value, because no target is given", fix)
     fix = f"Set variables.{variable} in {targets_folder.name}/{target.name}.yaml or as a default in the blueprint."
     if variable in DOMAIN_VARIABLES:
         fix = f"Set extra domain_arn of connection {target.opensearch_conn_id}, which tells it, or {fix[4:]}"

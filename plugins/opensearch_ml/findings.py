@@ -37,13 +37,15 @@ NOT_WRITTEN = {
     "model.model_node_ids": ("is for models that run inside the cluster", "Remove it."),
 }
 FIELD_LIKE = re.compile(r"[A-Za-z_ -]{1,30}")  # any other unknown key may be a secret that got into the wrong place
+LONGEST_NAME = 100  # characters of what may be a misspelt one
+QUOTED = re.compile(r"'([^']*)'")
 
 
 def findings_of(error: ValidationError | str, problem: Any = None, fix: str = "") -> list[Finding]:
     """Return the findings of a pydantic error, or the one that path, problem and fix make."""
     if isinstance(error, str):
         return [Finding(error, problem, fix)]
-    return [_finding(detail, problem) for detail in error.errors(include_input=False, include_url=False)]
+    return [_finding(detail, problem) for detail in error.errors(include_url=False)]
 
 
 def located(findings: Iterable[Finding], lines: Mapping[str, int]) -> list[Finding]:
@@ -74,6 +76,25 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return next((by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=1)), None)
 
 
+def allowed(detail: Any) -> list[str]:
+    """Return the values that a field takes, of pydantic's error that it has another one."""
+    return QUOTED.findall(detail["ctx"]["expected"])
+
+
+def fields_at(model: type[BaseModel], location: Iterable[Any]) -> list[str]:
+    """Return the names of the fields that a file may have at a place.
+
+    :param location: keys and indexes, as pydantic gives them.
+    """
+    current: type[BaseModel] = model
+    for part in location:
+        by_name = {field.alias or name: field for name, field in current.model_fields.items()}
+        if part in by_name:
+            current = _model_inside(by_name[part].annotation) or current
+    names = [field.alias or name for name, field in current.model_fields.items()]
+    return [name for name in names if current is not model or name != "name"]  # the file gives the name
+
+
 def _finding(detail: Any, model: type[BaseModel]) -> Finding:
     location = [part for part in detail["loc"] if part not in (REFERENCE_TAG, LITERAL_TAG)]
     path = ".".join(map(str, location))
@@ -81,28 +102,21 @@ def _finding(detail: Any, model: type[BaseModel]) -> Finding:
         return _unknown(location, model, in_reference=REFERENCE_TAG in detail["loc"])
     if detail["type"] == "missing":
         return Finding(path, "is missing", f"Add {path}.")
-    return Finding(path, detail["msg"].removeprefix("Value error, "), f"Correct {path}.")
+    meant = closest(str(detail["input"])[:LONGEST_NAME], allowed(detail)) if detail["type"] == "literal_error" else None
+    fix = f"Did you mean {meant}?" if meant else f"Correct {path}."
+    return Finding(path, detail["msg"].removeprefix("Value error, "), fix)
 
 
 def _unknown(location: list[Any], model: type[BaseModel], *, in_reference: bool) -> Finding:
     *above, name = map(str, location)
     if (path := ".".join([*above, name])) in NOT_WRITTEN:
         return Finding(path, *NOT_WRITTEN[path])
-    known = [field for field in _fields(model, location[:-1]) if above or field != "name"]  # the file gives the name
+    known = fields_at(model, location[:-1])
     hint = nearest(name, known)
     if not closest(name, known) and (in_reference or not FIELD_LIKE.fullmatch(name)):
         # In YAML {sk-…} is a mapping, and the secret its key.
         return Finding(".".join(above), "holds an unknown field, whose name is not shown: it may be a secret", hint)
     return Finding(".".join([*above, name]), "unknown field, which the server would drop silently", hint)
-
-
-def _fields(model: type[BaseModel], location: list[Any]) -> list[str]:
-    current: type[BaseModel] = model
-    for part in location:
-        by_name = {field.alias or name: field for name, field in current.model_fields.items()}
-        if part in by_name:
-            current = _model_inside(by_name[part].annotation) or current
-    return [field.alias or name for name, field in current.model_fields.items()]
 
 
 def _model_inside(annotation: Any) -> type[BaseModel] | None:

@@ -5,10 +5,11 @@ So a blueprint can be checked before any target is written; what really has no v
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opensearch_ml import placeholders
+from opensearch_ml import literal_secrets, placeholders
 from opensearch_ml.placeholders import as_text, names
 
 BY_ENDING = {
@@ -67,7 +68,8 @@ def undecided(
     while more := {name for name, value in variables.items() if names(as_text(value), "variables") & stood} - stood:
         stood |= more
     texts = dict(placeholders.strings(document))
-    values = {as_text(stand_in(name)) for name in without_value}
+    values = "|".join(re.escape(as_text(stand_in(name))) for name in without_value)
+    of_a_value = re.compile(rf"(?<![\w-])(?:{values})(?![\w-])")
 
     def of_stand_in(path: str) -> bool:
         while path and path not in texts:
@@ -77,16 +79,12 @@ def undecided(
     urls = [path for path in texts if path.endswith("url") and of_stand_in(path)]
 
     def told(path: str, problem: str) -> bool:
+        if literal_secrets.in_value(texts.get(path, "")):
+            return False  # it stands beside the variable, whatever that will be
         return (
             of_stand_in(path)
-            or of_stand_in(_alone(path))
-            or any(value in problem for value in values)
+            or of_a_value.search(problem) is not None
             or (bool(urls) and path.startswith("trusted_endpoints"))
         )
 
     return told
-
-
-def _alone(path: str) -> str:
-    # What stands alone in a file is the only one of a list in the blueprint (smoke_test.expect).
-    return ".".join(part for part in path.split(".") if not part.isdigit())

@@ -20,25 +20,21 @@ CERTIFICATES = {"client_cert_pem", "client_key_pem", "client_cert_pkcs12", "ca_c
 
 
 def findings(blueprint: Blueprint) -> Iterator[Finding]:
-    """Yield what is wrong with the credential and with the placeholders that ask for it."""
+    """Yield a credential that is empty, and references that nothing uses."""
     connector = blueprint.connector
-    yield from _values(connector)
-    missing = list(_missing(connector))
-    yield from missing or _unused(connector)
-    for path, text in templates(connector):
-        if ".headers." not in path and placeholders.names(text, "credential"):
-            yield Finding(
-                path, "uses ${credential.…}, which the server fills in headers only", "Move it into a header."
-            )
+    if not connector.credential and not connector.is_mcp:
+        yield Finding(
+            "connector.credential",
+            "is empty, which the server refuses even where no header uses it",
+            f"Give it one key, for instance key: {REFERENCE_HINT}.",
+        )
+    if not any(missing(blueprint)):
+        yield from _unused(connector)
 
 
-def asked(connector: Connector) -> set[str]:
-    """Return the credential's keys that the headers ask for."""
-    texts = [value for _, headers in connector.headers_by_path for value in headers.values()]
-    return {name for text in texts for name in placeholders.names(text, "credential")}
-
-
-def _values(connector: Connector) -> Iterator[Finding]:
+def literals(blueprint: Blueprint) -> Iterator[Finding]:
+    """Yield what stands in the credential itself, and parameters that would stand for ours."""
+    connector = blueprint.connector
     for key, value in connector.credential.items():
         wrong = aws_checks.literal_problem(key, value) if isinstance(value, str) else None
         if wrong:
@@ -48,20 +44,21 @@ def _values(connector: Connector) -> Iterator[Finding]:
                 f"{problem}, and a secret may stand in no file",
                 f"Write {f'{form}, or ' if form else ''}a reference instead: {key}: {REFERENCE_HINT}.",
             )
-    if not connector.credential and not connector.is_mcp:
-        yield Finding(
-            "connector.credential",
-            "is empty, which the server refuses even where no header uses it",
-            f"Give it one key, for instance key: {REFERENCE_HINT}.",
-        )
     for key in connector.parameters:
         if key.startswith(MARK_PREFIX):
             yield Finding(
                 f"connector.parameters.{key}", "has a name that is kept for our own marks", "Use another name."
             )
+    for path, text in templates(connector):
+        if ".headers." not in path and placeholders.names(text, "credential"):
+            yield Finding(
+                path, "uses ${credential.…}, which the server fills in headers only", "Move it into a header."
+            )
 
 
-def _missing(connector: Connector) -> Iterator[Finding]:
+def missing(blueprint: Blueprint) -> Iterator[Finding]:
+    """Yield placeholders without their reference."""
+    connector = blueprint.connector
     for path, headers in connector.headers_by_path:
         for name, value in headers.items():
             for key in sorted(placeholders.names(value, "credential") - connector.credential.keys()):
@@ -73,6 +70,12 @@ def _missing(connector: Connector) -> Iterator[Finding]:
                     f"uses ${{credential.{key}}}, which is not there: the server would send the placeholder itself",
                     f"Write ${{credential.{meant}}}." if meant else f"Add {key} under connector.credential.",
                 )
+
+
+def asked(connector: Connector) -> set[str]:
+    """Return the credential's keys that the headers ask for."""
+    texts = [value for _, headers in connector.headers_by_path for value in headers.values()]
+    return {name for text in texts for name in placeholders.names(text, "credential")}
 
 
 def _unused(connector: Connector) -> Iterator[Finding]:

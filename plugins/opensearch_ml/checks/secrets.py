@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from opensearch_ml import literal_secrets, placeholders
 from opensearch_ml.checks.credentials import REFERENCE_HINT
 from opensearch_ml.errors import Finding
+from opensearch_ml.findings import FIELD_LIKE
 
 if TYPE_CHECKING:
     from opensearch_ml.blueprint import Blueprint
+
+PROBLEM = "holds a literal secret, or stands where one does; whoever reads the file or the connector can read it"
+FIX = f"Put it under connector.credential as {REFERENCE_HINT} and write ${{credential.<key>}} in a header."
 
 
 def findings(blueprint: Blueprint) -> Iterator[Finding]:
@@ -35,11 +41,31 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
     if blueprint.smoke_test:
         found |= set(_named(blueprint.smoke_test.parameters, "smoke_test.parameters"))
     for path in sorted(found):
-        yield Finding(
-            path,
-            "holds a literal secret, or stands where one does; whoever reads the file or the connector can read it",
-            f"Put it under connector.credential as {REFERENCE_HINT} and write ${{credential.<key>}} in a header.",
+        yield Finding(path, PROBLEM, FIX)
+
+
+def of_unread(values: Iterable[tuple[str, Any]]) -> Iterator[Finding]:
+    """Yield the secrets in what is no part of a blueprint, because it is unknown or malformed.
+
+    :param values: each with its path.
+    """
+    found = {
+        _shown(inner)
+        for path, value in values
+        for inner in (
+            *(one for one, text in placeholders.strings(value, path) if literal_secrets.in_value(text)),
+            *_named({path.rpartition(".")[2]: value}, path.rpartition(".")[0]),
         )
+        if not re.fullmatch(r"connector\.credential(\..*)?", inner)  # the finding on its form says what may be there
+    }
+    for path in sorted(found):
+        yield Finding(path, PROBLEM, FIX)
+
+
+def _shown(path: str) -> str:
+    """Return a path as far as its keys are surely no secret themselves."""
+    known = takewhile(lambda part: part.isdigit() or FIELD_LIKE.fullmatch(part), path.split("."))
+    return ".".join(known)
 
 
 def _named(tree: Any, path: str) -> Iterator[str]:

@@ -87,6 +87,8 @@ def _validate(given: argparse.Namespace) -> int:
     text = reports.FORMATS[given.format](found, len(files))
     if text:
         print(text)
+    if note := reports.not_judged(place.not_judged):
+        print(note, file=sys.stderr)
     return FINDINGS if found else OK
 
 

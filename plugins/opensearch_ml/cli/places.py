@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opensearch_ml import catalog, versions
+from opensearch_ml import catalog
 from opensearch_ml.arns import DomainArn
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import SUFFIXES, Catalog
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
-from opensearch_ml.findings import located
 from opensearch_ml.targets import Target
 
 OK, FINDINGS, USAGE = 0, 1, 2
@@ -52,6 +51,7 @@ class Place:
     :param domain_arn: the domain that gives variables too.
     :param version: the cluster's; None passes over what only some versions know.
     :param needs_values: a variable without a value is a finding without a target too.
+    :ivar not_judged: (file, path, variable) of what had no value when `findings` was asked.
     """
 
     target_name: str | None = None
@@ -59,6 +59,7 @@ class Place:
     domain_arn: DomainArn | None = None
     version: tuple[int, ...] | None = None
     needs_values: bool = False
+    not_judged: list[tuple[Path, str, str]] = field(default_factory=list, init=False)
     _targets: dict[Path, tuple[Target | None, list[Finding]]] = field(default_factory=dict, init=False)
 
     def findings(self, file: Path) -> list[Finding]:
@@ -75,13 +76,17 @@ class Place:
             document = catalog.read(file, InvalidBlueprint)
         except InvalidBlueprint as unreadable:
             return None, [*findings, *unreadable.findings]
-        if target is None and self.needs_values:
-            target = Target(name=self.target_name or "NAME")
-        found = catalog.checked(document, file, target, self._folder(file), self.domain_arn)
-        findings += found.findings
-        if found.blueprint and self.version:
-            findings += located(versions.findings(found.blueprint, self.version), document.lines)
-        return found.blueprint, findings
+        found = catalog.checked(
+            document,
+            file,
+            target,
+            self._folder(file),
+            self.domain_arn,
+            version=self.version,
+            needs_values=self.needs_values and self.target_name is None,  # one that cannot be read has findings itself
+        )
+        self.not_judged.extend((file, path, variable) for path, variable in found.not_judged if target is None)
+        return found.blueprint, [*findings, *found.findings]
 
     def target(self, file: Path) -> Target | None:
         """Return the target that a blueprint's file is for; None without one, or if that has findings of its own.
@@ -98,8 +103,12 @@ class Place:
         """
         if self.target_name is None or self.is_target(file):
             return None
+        folder = self._folder(file)
+        if not catalog.files(folder):
+            written = f"{folder / self.target_name}.yaml"
+            raise UnusableArgument(f"target {self.target_name}: there is no target in {folder} yet; write {written}")
         try:
-            return Catalog(file.parent, self._folder(file)).target_file(self.target_name)
+            return Catalog(file.parent, folder).target_file(self.target_name)
         except InvalidTarget as invalid:
             raise UnusableArgument(f"target {self.target_name}: {' '.join(map(str, invalid.findings))}") from None
 

@@ -58,6 +58,22 @@ def github(found: Found, files: int) -> str:
     return "\n".join([*commands, _summary(found, files)])
 
 
+def not_judged(places: Sequence[tuple[Path, str, str]]) -> str:
+    """Return a line for each variable without a value, which tells what it leaves open; nothing if there is none.
+
+    :param places: (file, path, variable).
+    """
+    lines = []
+    for variable in dict.fromkeys(variable for _, _, variable in places):
+        file, path, _ = next(place for place in places if place[2] == variable)
+        others = sum(place[2] == variable for place in places) - 1
+        more = f" and {others} more" if others else ""
+        lines.append(_plain(f"not judged: {path} in {file}{more}, because variables.{variable} has no value"))
+    if lines:
+        lines.append("    fix: give --target, or a default in the blueprint (a domain's own: --domain-arn)")
+    return "\n".join(lines)
+
+
 FORMATS: dict[str, Callable[[Found, int], str]] = {"text": text, "json": as_json, "github": github}
 
 

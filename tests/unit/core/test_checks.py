@@ -470,7 +470,7 @@ def test_a_name_is_neither_blank_nor_too_long_to_be_found(name):
     assert paths(refused({"name": name}, model={"name": name, "group": name})) == [
         "connector.name",
         "model.name",
-        "model.group.name",
+        "model.group",
     ]
 
 

@@ -118,7 +118,11 @@ def test_fifty_files_take_no_time_to_speak_of(files, capfd):
 
 def test_the_catalog_has_no_findings_and_exits_with_0(run):
     count = len(list(CATALOG.glob("*.yaml")))
-    assert run("validate", str(CATALOG)) == (OK, f"{count} files, no findings\n", "")
+    told = f"{count} files, no findings\n"
+    assert run("validate", str(CATALOG), "--domain-arn", DOMAIN) == (OK, told, "")
+    code, out, err = run("validate", str(CATALOG))
+    assert (code, out) == (OK, told)
+    assert re.search(r"connector\.\S+ in \S+ and \d+ more, because variables\.account_id has no value", err)
 
 
 def test_findings_are_told_by_file_with_line_path_problem_and_fix(files, run):
@@ -202,8 +206,8 @@ def test_a_file_that_no_catalog_would_find_is_a_finding(files, found):
         (["validate", "*.yml"], "*.yml is not there"),
         (["validate", "empty"], "there is no file in empty"),
         (["validate"], "required: FILE"),
-        (["validate", "blueprints", "--target", "t"], "no file of that name in targets"),
-        (["validate", "blueprints", "--target", "t", "--targets", "elsewhere"], "no file of that name in elsewhere"),
+        (["validate", "blueprints", "--target", "t"], "no target in targets yet; write targets/t.yaml"),
+        (["validate", "blueprints", "--target", "t", "--targets", "elsewhere"], "no target in elsewhere yet; write"),
         (["validate", "blueprints", "--opensearch", "latest"], "is no version"),
         (["validate", "blueprints", "--domain-arn", "arn:aws:s3:::b"], "a domain's has the form"),
         (["validate", "blueprints", "--format", "xml"], "invalid choice"),
@@ -261,6 +265,25 @@ def test_a_target_gives_variables_and_what_it_lacks_is_told_with_its_place(files
     assert finding["fix"] == "Set variables.size in targets/production.yaml or as a default in the blueprint."
     files(targets__production={"variables": {"model": "m", "size": 1}})
     assert found("blueprints", "--target", "production") == []
+
+
+def test_what_is_not_judged_is_named_and_hides_nothing(files, run):
+    wrong = document({"client_config": {"read_timeout": "${variables.rt}"}, "description": CANARY})
+    files(blueprints__a=wrong, blueprints__b=document({"version": "${variables.rt}"}))
+    code, out, err = run("validate", "blueprints")
+    assert code == FINDINGS
+    assert out.endswith("1 finding in 1 of 2 files\n")
+    assert err.startswith(
+        "not judged: connector.client_config.read_timeout in blueprints/a.yaml and 1 more, because variables.rt has no "
+    )
+    assert run("validate", "--format", "json", "blueprints/b.yaml")[:2] == (OK, "[]\n")
+
+
+def test_a_version_is_judged_beside_other_findings(files, found):
+    one = action(name="first", headers={"A": "${credential.key}"}, url="https://${parameters.host}/v1")
+    files(blueprints__a=document({"actions": [one], "nam": 1}, smoke_test=None))
+    told = sorted(finding["path"] for finding in found("blueprints", "--opensearch", "2.19.1"))
+    assert told == ["connector.actions.0.name", "connector.actions.0.url", "connector.nam"]
 
 
 def test_the_targets_folder_may_be_elsewhere(files, run):
@@ -366,6 +389,11 @@ def test_render_makes_no_value_up(files, run):
         code, out, err = run("render", "blueprints/a.yaml", *arguments)
         assert (code, out) == (FINDINGS, "")
         assert "variable model has no value" in err
+    assert "variable model has no value on target t" in err
+    told = run("render", "blueprints/a.yaml")[2]
+    assert "variable model has no value, because no target is given" in told
+    assert "fix: Use --target, or give it a default: variables.model in the blueprint." in told
+    assert "NAME" not in told
 
 
 def test_render_refuses_what_validate_finds(files, run):

@@ -29,7 +29,7 @@ def shown(error: BaseException) -> str:
     ("written", "path", "hint"),
     [
         (document(conector={}), "conector", "Did you mean connector?"),
-        (document(smoke_tests={}), "smoke_tests", "Did you mean smoke_test?"),
+        (document(smoke_tests={"parameters": {}, "expect": {"path": "a"}}), "smoke_tests", "Did you mean smoke_test?"),
         (document({"acions": []}), "connector.acions", "Did you mean actions?"),
         (document({"Actions": []}), "connector.Actions", "Did you mean actions?"),
         (document({"parameter": {}}), "connector.parameter", "Did you mean parameters?"),
@@ -48,8 +48,8 @@ def shown(error: BaseException) -> str:
             "connector.credential.key.feild",
             "Did you mean field?",
         ),
-        (document(model={"config": {}}), "model.config", "Did you mean model_config?"),
-        (document(model={"group": {"name": "a", "acces_mode": "x"}}), "model.group.acces_mode", "access_mode?"),
+        (document(model={"config": {"model_type": "bert"}}), "model.config", "Did you mean model_config?"),
+        (document(model={"group": {"name": "a", "acces_mode": "private"}}), "model.group.acces_mode", "access_mode?"),
         (
             document(model={"rate_limiter": {"limit": 1, "unit": "DAYS", "units": 1}}),
             "model.rate_limiter.units",
@@ -130,7 +130,8 @@ def test_a_finding_has_the_line_of_its_field_or_of_the_nearest_field_around_it()
 
 @pytest.mark.parametrize("key", ["reference", "literal", "conn_id", "field"])
 def test_a_credentials_key_may_be_called_anything(key):
-    error = refused({"credential": {key: {"conn_id": "a", "variable": "b"}}})
+    asking = action(headers={"A": f"${{credential.{key}}}"})
+    error = refused({"credential": {key: {"conn_id": "a", "variable": "b"}}, "actions": [asking]})
     assert paths(error) == [f"connector.credential.{key}"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import action, document
+from examples import CANARY, action, document
 
 from opensearch_ml.catalog import checked, read
 from opensearch_ml.errors import InvalidBlueprint
@@ -36,6 +36,41 @@ def test_without_a_target_what_a_missing_value_decides_is_not_judged_and_the_res
         variables={"base": "${variables.origin}"},
     )
     assert found(path, written) == ["connector.client_config.read_timeout"]
+
+
+TYPED = {
+    "connector.client_config.read_timeout": {"client_config": {"read_timeout": "${variables.rt}"}},
+    "connector.client_config.skip_ssl_verification": {"client_config": {"skip_ssl_verification": "${variables.rt}"}},
+    "connector.protocol": {"protocol": "${variables.rt}"},
+    "connector.parameters": {"parameters": "${variables.rt}"},
+}
+
+
+@pytest.mark.parametrize("field", TYPED)
+def test_a_typed_field_whose_value_is_missing_hides_no_other_finding(path, field):
+    written = document({**TYPED[field], "description": f"key {CANARY}"}, smoke_test={"parameters": {}})
+    assert found(path, written) == ["smoke_test.expect", "connector.description"]
+    result = checked(read(path, InvalidBlueprint), path, None, path.parent)
+    assert result.not_judged == ((field, "rt"),)
+
+
+def test_a_variable_that_stands_for_the_dimension_alone_hides_no_secret(path):
+    test = {"parameters": {"token_of_ours": CANARY}, "expect": {"path": "a", "dimension": "${variables.dimensoin}"}}
+    assert found(path, document(smoke_test=test)) == ["smoke_test.parameters.token_of_ours"]
+
+
+def test_a_secret_beside_a_variable_without_a_value_is_a_finding(path):
+    asking = action(headers={"A": "${credential.key}", "X-Trace": f"{CANARY} ${{variables.more}}"})
+    assert found(path, document({"actions": [asking]})) == ["connector.actions.0.headers.X-Trace"]
+
+
+def test_a_variable_without_a_value_hides_no_finding_whose_words_hold_a_part_of_what_stands_in_for_it(path):
+    written = document({"protocol": "aws_sigv4", "description": "${variables.partition}"})
+    assert "connector.credential" in found(path, written)
+
+
+def test_a_connector_that_is_a_variable_alone_is_not_said_to_be_without_findings(path):
+    assert found(path, {"connector": "${variables.all}"}) == ["connector"]
 
 
 def test_without_a_target_patterns_are_not_held_against_a_url_that_is_stood_in_for(path):
