@@ -2,9 +2,10 @@
 
 The pure core (no Airflow, no network): `documents` and `catalog` read files, `blueprint` and `targets` are what they
 hold, `checks`, `literal_secrets`, `placeholders`, `trusted_endpoints` and `versions` say what is wrong with it (also
-with what is `malformed`), `canonical` and `fingerprint` compare it with what a server holds, `answer` and `states` judge what a server
-says. `bodies` are the requests' own. `cli` is the command line: `stand_ins` let it check without a target, `schema` is for
-editors, and `importer` (with `documentation` and `blueprint_yaml`) makes blueprints of documentation pages.
+with what is `malformed`), `canonical` and `fingerprint` compare it with what a server holds, `answer` and `states`
+judge what a server says. `bodies` are the requests' own. `cli` is the command line: `stand_ins` let it check without a
+target, `schema` is for editors, and `importer` (with `documentation` and `blueprint_yaml`) makes blueprints of
+documentation pages.
 
 Of AWS, as pure: `arns` takes names apart, `permissions` tells from a connector what its role must be allowed,
 `iam_role` is that role for one domain, `policies` and `policy_evaluation` make, compare, merge and decide its

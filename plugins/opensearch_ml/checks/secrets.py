@@ -42,6 +42,13 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
         found |= set(_named(blueprint.smoke_test.parameters, "smoke_test.parameters"))
     for path in sorted(found):
         yield Finding(path, PROBLEM, FIX)
+    for path, text in placeholders.strings(written):
+        if literal_secrets.is_removed(text) and path not in found:
+            yield Finding(
+                path,
+                f"holds {literal_secrets.REMOVED}, which import wrote in the place of a literal secret",
+                f"Write what belongs there; a secret goes under connector.credential as {REFERENCE_HINT}.",
+            )
 
 
 def of_unread(values: Iterable[tuple[str, Any]]) -> Iterator[Finding]:
@@ -72,7 +79,7 @@ def _named(tree: Any, path: str) -> Iterator[str]:
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             inner = placeholders.join(path, name)
-            scalar = value and not isinstance(value, (Mapping, list))
+            scalar = value and not isinstance(value, (Mapping, list, bool))
             if scalar and literal_secrets.is_parameter(str(name)) and not placeholders.names(str(value), "credential"):
                 yield inner
             yield from _named(value, inner)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 PLAIN_TEXT = re.compile(r"""[\w \t\n\r.,!?():@\-/'"]*""")
 MAX_VALUE_BYTES = 32_000  # Lucene takes 32,766 bytes, of which the server needs some for the field's path
 ALMOST_PLACEHOLDER = re.compile(r"\$\{(?P<kind>\s*\w+\s*)\.(?P<name>[^}:{]*)")
+# A name with a quote, a comma or a line break in it is what follows a name whose brace is missing.
+UNCLOSED = re.compile(
+    r"\$\{(?:(?P<kind>\w+)\.)?(?:[^{}\"',\n:]*(?:[{\"',\n]|\Z)|[^{}]*?:-(?:(?!\$\{)[^}])*(?:\$\{|\Z))"
+)
+BODY = re.compile(r"\.request_body$")
 # They turn the direction of what is read, so that a reviewer sees another text than the machine.
 TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Joiners are letters' own in some scripts, so they may stand in what is meant for the model.
@@ -38,8 +43,9 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
                 "holds a character that is not seen (zero width, or turning the reading direction)",
                 "Write it again by hand; copied text may carry such characters.",
             )
-    for path, text in templates(blueprint.connector):
-        yield from _almost_placeholders(path, text)
+    for path, text in (*templates(blueprint.connector), *_asked(blueprint)):
+        almost = list(_almost_placeholders(path, text))
+        yield from almost or _unclosed(path, text)
 
 
 def templates(connector: Connector) -> Iterator[tuple[str, str]]:
@@ -83,6 +89,23 @@ def _unseen(tree: Any, path: str) -> Iterator[str]:
     elif isinstance(tree, list):
         for index, value in enumerate(tree):
             yield from _unseen(value, placeholders.join(path, index))
+
+
+def _asked(blueprint: Blueprint) -> Iterator[tuple[str, str]]:
+    """Yield (path, text) of what a predict fills into the body, and the server fills in turn."""
+    if blueprint.smoke_test:
+        yield from placeholders.strings(blueprint.smoke_test.parameters, "smoke_test.parameters")
+
+
+def _unclosed(path: str, text: str) -> Iterator[Finding]:
+    for match in UNCLOSED.finditer(text):
+        # In what is meant for a model, anything else between ${ and the text's end may be meant as it is.
+        if closest(match["kind"] or "", placeholders.KINDS) or not PROSE.fullmatch(path) or BODY.search(path):
+            shown = f"${{{match['kind']}.…" if match["kind"] in placeholders.KINDS else "${"
+            yield Finding(
+                path, f"holds {shown} without its closing brace, which nobody fills", "Write } after the name."
+            )
+            return
 
 
 def _almost_placeholders(path: str, text: str) -> Iterator[Finding]:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from opensearch_ml import aws_checks, literal_secrets, placeholders
 from opensearch_ml.documentation.unknowns import Unknowns, is_placeholder, slug
 from opensearch_ml.findings import FIELD_LIKE
+from opensearch_ml.literal_secrets import REMOVED
 
-REMOVED = "REMOVED"
 SHORTEST = 8  # characters; a shorter secret may be part of any word
 
 AWS_FIELDS = {"access_key": "login", "secret_key": "password", "session_token": "extra.aws_session_token"}

@@ -24,6 +24,7 @@ STAND_INS = {
     "@GITHUB@": "ghp_" + "C4n4ryC4n4ryC4n4ryC4n4",
     "@GOOGLE@": "AIza" + "C4n4ry" * 5 + "C4n4r",
     "@HUGGING FACE@": "hf_" + "C4n4ryC4n4ryC4n4ryC4n4",
+    "@SLACK@": "xoxb-" + "123456789012-C4n4ryC4n4ry",
     "@JWT@": "eyJC4n4ryC4n4." + "eyJC4n4ryC4n4." + "C4n4ry",
     "@PRIVATE KEY@": "-----BEGIN RSA " + "PRIVATE KEY-----C4n4ry",
     "@300@": "x" * 300,

@@ -149,6 +149,10 @@ def test_a_parameter_with_a_secrets_name_is_refused(name):
         ("index", "task-4711aaaabbbbccccdddd"),
         ("auth", "Basic authentication is off"),
         ("note", "Bearer of bad news"),
+        ("eos_token", "</s>"),
+        ("next_token", "0"),
+        ("return_token", True),
+        ("prompt", "In a shell, ${HOME is not closed"),
     ],
 )
 def test_a_parameter_without_one_is_fine(name, value):
