@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,13 @@ class Imported:
 
     :param name: what to call its file, without the ending.
     :param notes: in plain words, what was changed and what a person still has to fill in or decide.
+    :param is_valid: it has no findings; those that it has are among the notes.
     """
 
     name: str
     yaml_text: str
     notes: tuple[str, ...]
+    is_valid: bool
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ def import_text(text: str, *, name: str | None = None) -> list[Imported]:
             fix="Give a page with such a request, or the JSON body alone, and mend what is named.",
         )
     first, *others = imported.values()
-    return [Imported(first.name, first.yaml_text, (*first.notes, *left_out)), *others]
+    return [replace(first, notes=(*first.notes, *left_out)), *others]
 
 
 def _chapters(shown: Page) -> list[_Chapter]:
@@ -180,9 +182,10 @@ def _imported(
         comments.append(f"Still without a value: {', '.join(f'variables.{one}' for one in sorted(lacking))}.")
     comments = [str(secrets.without(comment)) for comment in comments]
     yaml_text = blueprint_yaml.text_of(document, comments)
-    for told in _findings(own, yaml_text):
+    to_mend = _findings(own, yaml_text)
+    for told in to_mend:
         note(told)
-    return Imported(own, yaml_text, tuple(str(secrets.without(told)) for told in tuple(notes)))
+    return Imported(own, yaml_text, tuple(str(secrets.without(told)) for told in tuple(notes)), not to_mend)
 
 
 def _others(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Version = tuple[int, ...]
 
+NEWEST: Version = (3, 9)  # of which anything is known here
 PROTOCOLS: dict[str, Version] = {"mcp_sse": (3, 0), "mcp_streamable_http": (3, 3)}
 ACTION_TYPES: dict[str, Version] = {
     "execute": (2, 15),
@@ -117,6 +118,11 @@ def findings(blueprint: Blueprint, version: Version) -> list[Finding]:
         for path, needed in since.items()
     ]
     return [*found, *_timeouts(blueprint, version), *_model_config(blueprint, version)]
+
+
+def beyond(version: Version) -> str:
+    """Say that a version is newer than all that is known here."""
+    return f"nothing is known of OpenSearch {_text(version)} beyond {_text(NEWEST)}, by which it was judged"
 
 
 def _used(blueprint: Blueprint) -> Iterator[tuple[str, Version]]:

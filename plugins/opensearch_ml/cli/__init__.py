@@ -1,7 +1,7 @@
 """The command line: ``python -m opensearch_ml validate|render|import|schema``, for authors and for pull requests.
 
 It needs pydantic and PyYAML, imports no Airflow, and reaches no network.
-Exit codes: 0 nothing found, 1 findings, 2 the command itself cannot be carried out.
+Exit codes: 0 nothing found, 1 findings, 2 the command itself cannot be carried out, 141 nobody read to the end.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from opensearch_ml import versions
 from opensearch_ml.arns import DomainArn
 from opensearch_ml.cli import places, reports
 from opensearch_ml.cli.places import FINDINGS, OK, USAGE, Place, UnusableArgument
 
 PROGRAM = "opensearch-ml-blueprint"
+CUT_OFF = 128 + 13  # as a shell has it of what ends by SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,10 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        return int(given.command(given))
+        code = int(given.command(given))
+        sys.stdout.flush()
     except UnusableArgument as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return USAGE
+    except BrokenPipeError:
+        # Whoever read (head, a pager) has seen enough; what is left must not be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_OFF
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +96,8 @@ def _validate(given: argparse.Namespace) -> int:
     text = reports.FORMATS[given.format](found, len(files))
     if text:
         print(text)
+    if given.opensearch and given.opensearch[:2] > versions.NEWEST:
+        print(versions.beyond(given.opensearch), file=sys.stderr)
     if note := reports.not_judged(place.not_judged):
         print(note, file=sys.stderr)
     return FINDINGS if found else OK

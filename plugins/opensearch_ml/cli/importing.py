@@ -18,7 +18,7 @@ def run(file: str, name: str | None, folder: Path | None) -> int:
     :param file: ``-`` for standard input.
     :param name: the blueprint's name, or None.
     :param folder: where to write a file for each blueprint; None writes to standard output.
-    :return: the exit code.
+    :return: the exit code: 1 if there is nothing to import, or something of it is to be mended.
     :raises UnusableArgument: no such file or folder, or a file would be overwritten.
     """
     try:
@@ -33,7 +33,7 @@ def run(file: str, name: str | None, folder: Path | None) -> int:
     for one in imported:
         for note in one.notes:
             print(f"{one.name}: {note}", file=sys.stderr)
-    return OK
+    return OK if all(one.is_valid for one in imported) else FINDINGS
 
 
 def _text(file: str) -> str:

@@ -113,6 +113,29 @@ def test_fifty_files_take_no_time_to_speak_of(files, capfd):
     assert float(seconds) < CPU_S
 
 
+def test_who_stops_reading_sees_no_traceback():
+    # sleep has ended, and its end of the pipe is closed, long before the first word is written.
+    command = f"'{sys.executable}' -m opensearch_ml validate '{CATALOG}' | sleep 0; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", command], env=BARE, capture_output=True, text=True, check=True)
+    assert ended.stdout == f"{cli.CUT_OFF}\n"
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr
+
+
+def test_a_python_without_what_is_needed_is_told_what_to_install():
+    ended = subprocess.run(
+        [sys.executable, "-S", "-m", "opensearch_ml", "schema"],
+        env={**BARE, "PYTHONNOUSERSITE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (USAGE, "")
+    assert re.fullmatch(
+        r".+ lacks \w+; run `pip install \.` in the repository, or use \.venv/bin/python, .+\n", ended.stderr
+    )
+
+
 # ---- validate
 
 
@@ -284,6 +307,14 @@ def test_a_version_is_judged_beside_other_findings(files, found):
     files(blueprints__a=document({"actions": [one], "nam": 1}, smoke_test=None))
     told = sorted(finding["path"] for finding in found("blueprints", "--opensearch", "2.19.1"))
     assert told == ["connector.actions.0.name", "connector.actions.0.url", "connector.nam"]
+
+
+def test_a_version_that_nothing_is_known_of_is_said_to_be_one(files, run):
+    files(blueprints__a=document())
+    code, out, err = run("validate", "blueprints", "--opensearch", "9.9")
+    assert (code, out) == (OK, "1 file, no findings\n")
+    assert err == "nothing is known of OpenSearch 9.9 beyond 3.9, by which it was judged\n"
+    assert run("validate", "blueprints", "--opensearch", "3.9.2")[2] == ""
 
 
 def test_the_targets_folder_may_be_elsewhere(files, run):
@@ -461,6 +492,25 @@ def test_import_of_what_shows_no_connector_says_so(files, run):
     code, out, err = run("import", "page.md")
     assert (code, out) == (FINDINGS, "")
     assert "shows no connector" in err
+
+
+def test_import_of_what_is_to_be_mended_writes_it_and_exits_with_1(files, run):
+    files(blueprints__other=document())
+    Path("body.json").write_text('{"name": "A", "protocol": "http", "parameters": {"a": "b"}}')
+    code, out, err = run("import", "body.json", "--name", "mine", "--to", "blueprints")
+    assert (code, out) == (FINDINGS, "wrote blueprints/mine.yaml\n")
+    assert "mine: To be mended: connector.actions: has no predict action" in err
+
+
+def test_what_import_removed_is_a_finding_of_validate(files, run):
+    files(blueprints__other=document())
+    Path("page.md").write_text(PAGE.replace('"request_body": "{}"', f'"request_body": "{{ \\"k\\": \\"{CANARY}\\" }}"'))
+    code, _, err = run("import", "page.md", "--name", "mine", "--to", "blueprints")
+    assert code == FINDINGS
+    assert "holds REMOVED" in err
+    code, out, _ = run("validate", "blueprints/mine.yaml")
+    assert code == FINDINGS
+    assert "connector.actions.0.request_body: holds REMOVED, which import wrote" in out
 
 
 # ---- schema, and how it is installed

@@ -62,3 +62,9 @@ def test_the_finding_says_both_versions():
 
 def test_what_every_server_knows_is_no_finding():
     assert told((2, 11, 0)) == []
+
+
+def test_the_newest_known_version_is_none_older_than_what_is_known_of():
+    tables = (versions.PROTOCOLS, versions.ACTION_TYPES, versions.CONNECTOR_FIELDS, versions.ACTION_FIELDS)
+    tables += (versions.CLIENT_CONFIG, versions.MODEL_FIELDS, *versions.FUNCTIONS.values())
+    assert max(since for table in tables for since in table.values())[:2] <= versions.NEWEST
