@@ -53,8 +53,6 @@ def shell(tmp_path: Path):
     """Runs a command line in a copy of the repository's files, as after ``pip install .``."""
     for folder in ("include", "plugins"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    target, *_ = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "include/targets/README.md").read_text(), re.DOTALL)
-    (tmp_path / "include" / "targets" / "production.yaml").write_text(target)
     (tmp_path / "page.md").write_text(PAGE)
     installed = tmp_path / "bin"
     installed.mkdir()
@@ -80,6 +78,13 @@ def test_the_commands_work_one_after_the_other(shell, tmp_path):
     assert (tmp_path / "include" / "schema" / "blueprint.schema.json").read_text() == (
         REPOSITORY / "include" / "schema" / "blueprint.schema.json"
     ).read_text()
+
+
+def test_the_python_that_it_takes_is_told_before_the_first_command():
+    before = DOCS[: DOCS.index("```sh")]
+    assert "`. .venv/bin/activate`" in before
+    assert "`pip install .`" in before
+    assert re.search(r"^venv:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
 
 
 def test_the_shown_output_is_the_commands_own(shell, tmp_path):
@@ -115,6 +120,7 @@ def test_the_hooks_run_what_is_installed_on_the_files_that_they_name(shell):
         assert re.search(hook["files"], "include/blueprints/openai_chat.yaml")
         assert re.search(hook["files"], "include/targets/production.yaml")
         assert not re.search(hook["files"], "include/schema/blueprint.schema.json")
-        ended = shell(f"{hook['entry']} include/blueprints/openai_chat.yaml include/targets/production.yaml")
+        written = "echo 'opensearch_conn_id: production' > include/targets/production.yaml"
+        ended = shell(written, f"{hook['entry']} include/blueprints/openai_chat.yaml include/targets/production.yaml")
         assert (ended.returncode, ended.stdout) == (0, "2 files, no findings\n")
     assert f"`{ours['id']}`" in DOCS
