@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 KINDS = ("variables", "parameters", "credential")
-# Neither part reaches over the next placeholder, or a text of many that are not closed would be read for ever.
+# Neither part reaches over the next placeholder, or a text of many that are not closed would be read for ever. Nor does
+# a name reach over a quote or a comma: with its brace missing it would take in what follows, which may be a secret.
 PLACEHOLDER = re.compile(
-    r"\$\{(?P<kind>variables|parameters|credential)\.(?P<name>[^}:{]+)(?P<default>:-(?:(?!\$\{)[^}])*)?\}"
+    r"\$\{(?P<kind>variables|parameters|credential)\.(?P<name>[^}:{\"',\n]+)(?P<default>:-(?:(?!\$\{)[^}])*)?\}"
 )
 
 

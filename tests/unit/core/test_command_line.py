@@ -439,8 +439,9 @@ def test_render_refuses_what_validate_finds(files, run):
 def test_what_render_shows_is_imported_as_it_was(files, run):
     code, shown, _ = run("render", str(CATALOG / "openai_embedding.yaml"))
     Path("page.md").write_text(f"```json\n{shown}```\n")
-    code, imported, _ = run("import", "page.md", "--name", "again")
-    assert code == OK
+    code, imported, told = run("import", "page.md", "--name", "again")
+    assert code == FINDINGS
+    assert {"opensearch_ml_owner", "opensearch_ml_blueprint"} == set(re.findall(r"mended: \S+\.(\w+):", told))
     again = yaml.safe_load(imported)["connector"]
     original = yaml.safe_load((CATALOG / "openai_embedding.yaml").read_text())["connector"]
     assert again["actions"][0]["request_body"] == original["actions"][0]["request_body"]
