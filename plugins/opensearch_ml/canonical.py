@@ -16,6 +16,7 @@ from opensearch_ml.blueprint import Blueprint
 MARK_OWNER = "opensearch_ml_owner"
 MARK_BLUEPRINT = "opensearch_ml_blueprint"
 MARK_CREDENTIAL = "opensearch_ml_credential"
+MARK_RUN = "opensearch_ml_run"  # of the rotation that made the connector
 
 COMPARED = ("name", "version", "protocol", "description", "parameters", "actions", "client_config", "url", "headers")
 CLIENT_DEFAULTS = {
@@ -58,6 +59,7 @@ def differences(
     """
     parameters = dict(found.get("parameters") or {})
     known = parameters.pop(MARK_CREDENTIAL, None)
+    parameters.pop(MARK_RUN, None)
     held = {**found, "parameters": parameters}
     one, other = _canonical(_written(blueprint), version), _canonical(held, version)
     if blueprint.connector.add_all_backend_roles:

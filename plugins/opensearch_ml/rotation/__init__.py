@@ -1,0 +1,8 @@
+"""Change under traffic: a new credential, or a new definition, comes to serve without a lost predict.
+
+`source` is what a source of credentials is, and `sources` has them. `situation` tells, as a pure function, what stands
+in the cluster for a blueprint and what a run does next; `swap` does it, `lease` lets one run at a time, `record` is the
+evidence.
+"""
+
+from __future__ import annotations
