@@ -23,7 +23,7 @@
         ├── DeployFailed          the model cannot be deployed
         ├── RemoteModelRefused    the model's platform answered 4xx
         ├── SmokeTestFailed       the model answers, but not what the blueprint expects
-        └── RotationFailed        a new credential or definition was refused; the old one serves, or it is said what does
+        └── RotationFailed        a new credential or definition did not come to serve; says what serves
 
 A retry rule names a class, never a text.
 """
