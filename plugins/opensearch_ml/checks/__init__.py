@@ -18,6 +18,7 @@ from opensearch_ml.checks.functions import findings as functions
 from opensearch_ml.checks.headers import findings as headers
 from opensearch_ml.checks.models import findings as models
 from opensearch_ml.checks.protocol import findings as protocol
+from opensearch_ml.checks.rotation import findings as rotation
 from opensearch_ml.checks.secrets import findings as secrets
 from opensearch_ml.checks.texts import findings as texts
 from opensearch_ml.errors import Finding
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 PARTS = (
     *(texts, credentials, secrets, headers, protocol, actions, functions, bodies, endpoints, client_config, access),
-    *(models, aws_checks.findings),
+    *(models, aws_checks.findings, rotation),
 )
 
 

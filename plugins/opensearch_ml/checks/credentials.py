@@ -23,6 +23,12 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield what is wrong with the credential and with the placeholders that ask for it."""
     connector = blueprint.connector
     yield from _values(connector)
+    if not connector.credential and not connector.is_mcp and not blueprint.supplied:
+        yield Finding(
+            "connector.credential",
+            "is empty, which the server refuses even where no header uses it",
+            f"Give it one key, for instance key: {REFERENCE_HINT}.",
+        )
     missing = list(_missing(connector))
     yield from missing or _unused(connector)
     for path, text in templates(connector):
@@ -48,12 +54,6 @@ def _values(connector: Connector) -> Iterator[Finding]:
                 f"{problem}, and a secret may stand in no file",
                 f"Write {f'{form}, or ' if form else ''}a reference instead: {key}: {REFERENCE_HINT}.",
             )
-    if not connector.credential and not connector.is_mcp:
-        yield Finding(
-            "connector.credential",
-            "is empty, which the server refuses even where no header uses it",
-            f"Give it one key, for instance key: {REFERENCE_HINT}.",
-        )
     for key in connector.parameters:
         if key.startswith(MARK_PREFIX):
             yield Finding(
