@@ -79,12 +79,12 @@ def ensure_model(
         raise InUse(
             f"the connector inside model {model_id} of {blueprint.name} differs from the blueprint",
             evidence=f"differs in {', '.join(paths)}",
-            fix=connectors.UNDO_OR_START_ANEW,
+            fix=connectors.UNDO_OR_ROTATE,
         )
     changes = {key: body[key] for key in UPDATABLE if key in body and not _holds(found.get(key), body[key])}
     if found.get("is_enabled") is False:
         changes["is_enabled"] = body.get("is_enabled", True)  # an interrupted teardown leaves the model disabled
-    if not blueprint.inline and found.get("connector_id") != connector_id:
+    if not blueprint.inline and not _uses(hook, blueprint, found, connector_id):
         changes["connector_id"] = connector_id
     if changes:
         persistently(lambda: hook.update_model(model_id, changes))
@@ -145,6 +145,12 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     # An update is not searchable at once (2.19 refreshes after a create only), but GET has it.
     current = [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
     return sorted(current, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
+
+
+def _uses(hook: OpenSearchMLHook, blueprint: Blueprint, model: Mapping[str, Any], connector_id: str | None) -> bool:
+    """Tell whether a model uses the connector, or one that a rotation has put in its place since it was looked up."""
+    used = model.get("connector_id")
+    return used == connector_id or used in [connector["id"] for connector in connectors.ours(hook, blueprint.name)]
 
 
 def _holds(found: Any, wanted: Any) -> bool:

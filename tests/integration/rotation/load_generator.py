@@ -1,0 +1,50 @@
+"""A steady load of predicts from a process of its own, every answer of which is counted.
+
+Run as ``python load_generator.py`` with its configuration as JSON on standard input; a line on it, or its end, stops
+the load, and every predict is written to standard output as ``[sent, seconds, status]``, times since the epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import sys
+import time
+from typing import Any
+
+import httpx
+
+
+async def main(wanted: dict[str, Any]) -> None:
+    answers: list[tuple[float, float, int]] = []
+    running: set[asyncio.Task[None]] = set()
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
+    tls = ssl.create_default_context(cafile=wanted["ca"])
+    login = (wanted["user"], wanted["password"])
+    async with httpx.AsyncClient(auth=login, verify=tls, timeout=60, limits=limits, trust_env=False) as client:
+
+        async def predict(url: str) -> None:
+            sent, clock = time.time(), time.perf_counter()
+            try:
+                status = (await client.post(url, json=wanted["body"])).status_code
+            except httpx.HTTPError:
+                status = 0
+            answers.append((sent, time.perf_counter() - clock, status))
+
+        stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        started, number = time.perf_counter(), 0
+        print("running", flush=True)
+        while not stop.done():
+            task = asyncio.create_task(predict(wanted["urls"][number % len(wanted["urls"])]))
+            running.add(task)
+            task.add_done_callback(running.discard)
+            number += 1
+            # By the clock, whatever the answers take: a slow server gets no less to do.
+            await asyncio.sleep(max(0.0, started + number / wanted["per_second"] - time.perf_counter()))
+        await asyncio.gather(*running)
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.stdin.readline())))
