@@ -35,7 +35,7 @@ Protocol = Literal["http", "aws_sigv4", "mcp_sse", "mcp_streamable_http"]
 ActionType = Literal["predict", "execute", "batch_predict", "batch_predict_status", "cancel_batch_predict"]
 
 # What Secrets Manager takes as a name, or as an ARN.
-SECRET_ID = r"^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$"
+SECRET_ID = r"^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$"  # noqa: S105 a form
 ServicePrincipal = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$")]
 
 
@@ -275,7 +275,7 @@ class Blueprint(Strict):
 
     @property
     def supplied(self) -> tuple[str, ...]:
-        """The keys of the credential that the source in ``rotation`` gives: the connector has no references for them."""
+        """The keys of the credential that the source in ``rotation`` gives: no references are written for them."""
         return self.rotation.supplied if self.rotation else ()
 
     @property

@@ -11,6 +11,7 @@ from opensearch_ml.rotation_section import FIELDS_OF, NEEDED, RotationSection
 if TYPE_CHECKING:
     from opensearch_ml.blueprint import Blueprint, Connector
 
+SIGNING = {"access_key", "secret_key", "session_token", "roleArn"}
 SECRET_HINT = "{secret_id: prod/my_platform, key: api_key}"  # noqa: S105 the form of a reference
 
 
@@ -39,11 +40,17 @@ def _fields(section: RotationSection) -> Iterator[Finding]:
         yield Finding(
             f"rotation.{field}",
             f"goes with source {source}, not with {section.source}",
-            "Correct source, or remove it.",
+            "Correct source or remove it.",
         )
     for field in NEEDED.get(section.source, ()):
         if getattr(section, field) is None:
             yield Finding(f"rotation.{field}", f"is missing, and source {section.source} needs it", f"Add {field}.")
+    if section.source == "iam_user_key" and section.delete_after_h >= section.max_age_d * 24:
+        yield Finding(
+            "rotation.delete_after_h",
+            "keeps the old key until the next one is due, and a user has room for two",
+            f"Write less than {section.max_age_d * 24}, or raise max_age_d.",
+        )
 
 
 def _supplied(section: RotationSection, connector: Connector) -> Iterator[Finding]:
@@ -53,13 +60,12 @@ def _supplied(section: RotationSection, connector: Connector) -> Iterator[Findin
             f"is {section.source}, which gives keys to sign with, and protocol {connector.protocol} signs nothing",
             "Use protocol aws_sigv4, or another source.",
         )
-    for key in ("access_key", "secret_key", "session_token", "roleArn"):
-        if key in connector.credential:
-            yield Finding(
-                f"connector.credential.{key}",
-                f"stands beside rotation source {section.source}, which gives all that signs",
-                "Remove it, or use another source.",
-            )
+    for key in sorted({*connector.references, *SIGNING} & connector.credential.keys()):
+        yield Finding(
+            f"connector.credential.{key}",
+            f"stands beside rotation source {section.source}, which gives all that signs and follows no reference",
+            "Remove it, or use another source.",
+        )
 
 
 def _secrets(connector: Connector) -> Iterator[Finding]:
