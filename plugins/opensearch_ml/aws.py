@@ -127,16 +127,10 @@ class AwsAccess:
         """Return the ARN of who signs. Source: ``sts:GetCallerIdentity``."""
         return str(self.call("sts", "get_caller_identity")["Arn"])
 
-    def caller_with(self, access_key: str, secret_key: str) -> str:
-        """Return the ARN of who signs with another key than the connection's: a way to see that it works.
-
-        :raises AuthenticationFailed: AWS does not know the key, or does not know it yet.
-        Source: ``sts:GetCallerIdentity``, which needs no permission.
-        """
+    def client_with(self, service: str, access_key: str, secret_key: str) -> Any:
+        """Return a client that signs with another key than the connection's; its errors are botocore's."""
         self._secrets.keep([secret_key])
-        client = self._new_client("sts", aws_access_key_id=access_key, aws_secret_access_key=secret_key)
-        with self.asking():
-            return str(client.get_caller_identity()["Arn"])
+        return self._new_client(service, aws_access_key_id=access_key, aws_secret_access_key=secret_key)
 
     @property
     def region_name(self) -> str | None:

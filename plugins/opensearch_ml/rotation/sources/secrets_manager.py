@@ -88,16 +88,17 @@ class SecretsManagerSource:
         :raises Conflict: somebody has moved the labels meanwhile.
         """
 
-        def attempt() -> None:
+        def attempt() -> Labels:
             labels = self._secret.labels()
-            if labels.current == new.version:
-                return
-            if labels.pending != new.version:
-                raise _moved(self._secret.secret_id, new.version, labels)
-            self._make_current(new.version, instead_of=str(labels.current))
+            if labels.pending == new.version != labels.current:
+                self._make_current(new.version, instead_of=str(labels.current))
+                return self._secret.labels()
+            return labels
 
         with journaled(self._on_step, SecretStep.PROMOTE):
-            persistently(attempt)
+            labels = persistently(attempt)
+            if labels.current != new.version:
+                raise _moved(self._secret.secret_id, new.version, labels)
 
     def abandon(self, new: NextCredential) -> None:
         """Take back the promotion, if there was one; the pending version stays, for whoever made it to correct."""

@@ -77,11 +77,13 @@ class UserInIam:
 
         :raises NotYetEffective: the time is up.
         """
+        sts = self._access.client_with("sts", key_id, secret)
 
         def ask_sts() -> None:  # its name is in the log
             try:
                 for _ in range(IN_A_ROW):
-                    self._access.caller_with(key_id, secret)
+                    with self._access.asking():
+                        sts.get_caller_identity()  # needs no permission
             except AuthenticationFailed as unknown:
                 raise NotYetEffective(
                     f"AWS does not know the new key {key_id} yet", evidence=unknown.evidence, fix="run again"
