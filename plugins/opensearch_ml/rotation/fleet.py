@@ -29,6 +29,8 @@ from opensearch_ml.rotation.sources.session_mark import SessionMark
 
 Document = Mapping[str, Any]
 
+NOBODY = "nobody"  # the token of no run: whatever serves, this run has not made it
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -151,7 +153,7 @@ def _standing(
         due = source.due(mark)
     except OpenSearchMLError as error:
         return Standing(name, model_id, (error.cause,), ends=ends)
-    why = reasons(found.live, serves=serves, force=force, token="")
+    why = reasons(found.live, serves=serves, force=force, token=NOBODY)
     if not why and next_move(found, why) is not Move.NOTHING:
         why = ("what an earlier run left",)
     return Standing(name, model_id, why, due, ends)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -133,4 +134,5 @@ class RotationRecord:
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON has it; times are ISO 8601."""
         due = self.next_due.isoformat() if self.next_due else None
-        return {**asdict(self), "next_due": due}
+        document: dict[str, Any] = json.loads(json.dumps({**asdict(self), "next_due": due}))  # tuples become lists
+        return document
