@@ -7,7 +7,7 @@ headers as strings already, because how Java writes a float (1.5E10) is not how 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from opensearch_ml import OWNER, fingerprint, placeholders
@@ -55,16 +55,23 @@ def as_stored(value: Any) -> str:
 
 
 def differences(
-    blueprint: Blueprint, credential: Mapping[str, str], found: Mapping[str, Any], version: tuple[int, ...]
+    blueprint: Blueprint,
+    credential: Mapping[str, str],
+    found: Mapping[str, Any],
+    version: tuple[int, ...],
+    *,
+    accepts: Callable[[str | None], bool] | None = None,
 ) -> tuple[str, ...]:
     """Return the dotted paths in which the server's connector differs from the blueprint; never the values.
 
     :param found: the connector as GET or search returns it, standalone or inside a model.
     :param version: the server's version, for the defaults that it fills in.
+    :param accepts: tells by its mark whether the connector's credential is right; default: its fingerprint does.
     """
     paths = definition_differences(blueprint, found, version)
     known = (found.get("parameters") or {}).get(MARK_CREDENTIAL)
-    return paths if fingerprint.matches(known, credential) else tuple(sorted([*paths, "credential"]))
+    right = accepts(known) if accepts else fingerprint.matches(known, credential)
+    return paths if right else tuple(sorted([*paths, "credential"]))
 
 
 def definition_differences(blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.situation import CANARY_PREFIX
+from opensearch_ml.rotation.supply import Supply
 from opensearch_ml.steps.changed import Action, Changed
 from opensearch_ml.steps.once import create_once
 
@@ -22,10 +23,13 @@ UNDO_OR_ROTATE = (
 )
 
 
-def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: Mapping[str, str]) -> Changed:
+def ensure_connector(
+    hook: OpenSearchMLHook, blueprint: Blueprint, credential: Mapping[str, str], *, supply: Supply | None = None
+) -> Changed:
     """Create the blueprint's connector unless one that agrees with it is there.
 
     :param credential: the resolved credential.
+    :param supply: gives the credential in its place, and only if a connector is to be created.
     :raises InUse: the connector differs from the blueprint and a model uses it; nothing was written.
     :raises UntrustedEndpoint: the cluster does not trust the connector's URL.
     Source: ``POST /_plugins/_ml/connectors/_create``.
@@ -36,8 +40,22 @@ def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: M
         # The fingerprint is slow on purpose: once per connector, as long as nobody changes it.
         key = (found["id"], found.get("last_updated_time"))
         if key not in known:
-            known[key] = canonical.differences(blueprint, credential, found, hook.version)
+            accepts = supply.accepts if supply else None
+            known[key] = canonical.differences(blueprint, credential, found, hook.version, accepts=accepts)
         return known[key]
+
+    def create() -> str:
+        if supply is None:
+            return hook.create_connector(canonical.connector_body(blueprint, credential))
+        return supply.give(
+            lambda new: hook.create_connector(canonical.connector_body(blueprint, new.credential, new.mark)),
+            [mark_of(found) for found in ours(hook, blueprint.name)],
+        )
+
+    def discard(loser: Mapping[str, Any]) -> None:
+        delete_if_unused(hook, loser["id"])
+        if supply:
+            supply.take_back(loser["id"])
 
     stale = [found for found in provisioned(hook, blueprint.name) if differences(found)]
     for found in stale:
@@ -45,8 +63,8 @@ def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: M
             raise _differs_in_use(blueprint, found["id"], users, differences(found))
     connector, created = create_once(
         lambda: [found for found in provisioned(hook, blueprint.name) if not differences(found)],
-        lambda: hook.create_connector(canonical.connector_body(blueprint, credential)),
-        lambda loser: delete_if_unused(hook, loser["id"]),
+        create,
+        discard,
     )
     left = tuple(f"{found['id']} was out of date; {delete_if_unused(hook, found['id'])}" for found in stale)
     action: Action = "created" if created else "updated" if left else "unchanged"
@@ -100,6 +118,11 @@ def provisioned(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, A
     canaries = {model["connector_id"] for model in users if model["name"].startswith(CANARY_PREFIX)}
     in_use = {model["connector_id"] for model in users if not model["name"].startswith(CANARY_PREFIX)}
     return [one for one in found if one["id"] in in_use or not (canaries or _by_rotation(one))]
+
+
+def mark_of(connector: Mapping[str, Any]) -> str | None:
+    """Return what a connector carries in the place of its credential's fingerprint."""
+    return (connector.get("parameters") or {}).get(canonical.MARK_CREDENTIAL)
 
 
 def users_of(hook: OpenSearchMLHook, connector_id: str) -> list[str]:

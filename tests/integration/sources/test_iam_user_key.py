@@ -59,7 +59,7 @@ def make(nowhere: OpenSearchMLHook, access: AwsAccess) -> Make:
     ) -> IamUserKeySource:
         blueprint = signing(source="iam_user_key", user_name=USER, **rotation)
         # A process that was forked may not use the connections of the one before.
-        user = UserInIam(accesses.setdefault(os.getpid(), AwsAccess(access.aws_conn_id)), USER, tag)
+        user = UserInIam(accesses.setdefault(os.getpid(), AwsAccess(access.aws_conn_id)), USER, lambda: tag)
         return IamUserKeySource(blueprint, nowhere, user, verify=verify, verify_s=0, on_step=on_step)
 
     return made

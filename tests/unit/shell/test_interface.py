@@ -50,6 +50,7 @@ def test_the_shell_has_these_classes() -> None:
         "OpenSearchMLAdminOperator",
         "OpenSearchMLBaseOperator",
         "OpenSearchMLBlueprintOperator",
+        "OpenSearchMLCredentialOperator",
         "OpenSearchMapRoleOperator",
         "OpenSearchPlanNextRotationOperator",
         "OpenSearchPredictOperator",

@@ -14,6 +14,7 @@ from opensearch_ml.rotation.sources.key_notes import tag_name
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource
 from opensearch_ml.rotation.sources.user_in_iam import UserInIam
+from opensearch_ml.rotation.supply import Supply, SupplyingSource
 from opensearch_ml.rotation_section import RotationSection
 from opensearch_ml.states import MODEL_DEPLOYED
 from opensearch_ml.steps import model as models
@@ -46,6 +47,20 @@ def source_for(
     return ConnectionSource(blueprint, hook)
 
 
+def supply_for(blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> Supply | None:
+    """Return what gives a blueprint's connector its first credential; None if the blueprint's references do."""
+    source = supplying_source(blueprint, hook, aws_conn_id)
+    return Supply(source) if source else None
+
+
+def supplying_source(
+    blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None
+) -> SupplyingSource | None:
+    """Return the source of a blueprint whose credential no references give; None for any other."""
+    source = source_for(blueprint, hook, aws_conn_id)
+    return source if isinstance(source, (IamUserKeySource, AssumeRoleSource)) else None
+
+
 def _access(hook: OpenSearchMLHook, aws_conn_id: str | None) -> AwsAccess:
     return AwsAccess(aws_conn_id or (hook.aws.aws_conn_id if hook.aws else DEFAULT_CONNECTION))
 
@@ -60,6 +75,8 @@ def _iam_user_key(
             if model.get("model_state") in MODEL_DEPLOYED:
                 smoke_predict(hook, blueprint, model["id"])
 
-    cluster = str(hook.domain_arn or hook.cluster_uuid())
-    user = UserInIam(access, str(section.user_name), tag_name(cluster, blueprint.name))
+    def tag() -> str:
+        return tag_name(str(hook.domain_arn or hook.cluster_uuid()), blueprint.name)
+
+    user = UserInIam(access, str(section.user_name), tag)
     return IamUserKeySource(blueprint, hook, user, verify=verify, verify_s=verify_s, on_step=on_step)

@@ -73,6 +73,15 @@ class AssumeRoleSource:
         session = self._session(mark)
         return session is not None and self._now() < session.until
 
+    def check(self) -> str:
+        """See that STS gives a session.
+
+        :return: what was seen.
+        :raises PermissionDenied: it does not; says both statements that it takes.
+        """
+        until = persistently(self._assume)["Expiration"]
+        return f"STS gives sessions of {self._section.role_arn}, now until {until.isoformat(timespec='seconds')}"
+
     def next(self) -> NextCredential:
         since = self._now()
         keys = persistently(self._assume)

@@ -85,6 +85,18 @@ class IamUserKeySource:
         key = self._user.key(key_of(mark))
         return key is not None and key.active
 
+    def check(self) -> str:
+        """See that the user is there, and has room for a key that has yet to be made.
+
+        :return: what was seen.
+        :raises RequestRefused: it has two keys, none of them ours.
+        """
+        keys, notes = self._user.keys(), self._user.notes()
+        ours = [key.key_id for key in keys if key.key_id in notes.made]
+        if len(keys) >= MAX_KEYS and not ours:
+            raise self._no_room(keys, notes)
+        return f"user {self._user.user_name} has {len(keys)} of {MAX_KEYS} access keys, {len(ours)} made here"
+
     def due(self, mark: str | None) -> datetime | None:
         key = self._user.key(key_of(mark))
         return key.created + timedelta(days=self._section.max_age_d) if key and key.active else None

@@ -5,9 +5,10 @@ Source: IAM API Reference, CreateAccessKey and the calls around it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 from opensearch_ml import grants
@@ -31,13 +32,17 @@ class UserInIam:
     """One user, and one caller who works on its keys; a refusal is told with the statement that lets all of it.
 
     :param access: of the caller.
-    :param tag: the name of the tag with our notes.
+    :param tag: returns the name of the tag with our notes.
     """
 
-    def __init__(self, access: AwsAccess, user_name: str, tag: str) -> None:
+    def __init__(self, access: AwsAccess, user_name: str, tag: Callable[[], str]) -> None:
         self.user_name = user_name
-        self._access, self._tag = access, tag
+        self._access, self._ask_tag = access, tag
         self.aws_now = datetime.now(timezone.utc)
+
+    @cached_property
+    def _tag(self) -> str:
+        return self._ask_tag()
 
     # ---- reads
 
