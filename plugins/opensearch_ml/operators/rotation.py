@@ -17,6 +17,7 @@ from opensearch_ml.rotation import summary
 from opensearch_ml.rotation.fleet import Standing, look_at_fleet, standings
 from opensearch_ml.rotation.schedule import next_run
 from opensearch_ml.rotation.sources import source_for
+from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.swap import rotate
 
@@ -123,6 +124,9 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLBlueprintOperator):
         if isinstance(source, RoleArnSource):
             for seen in source.check():
                 self.log.info("%s", seen)
+        if isinstance(source, IamUserKeySource) and done.outcome == "unchanged":
+            for told in source.tidy(done.new_mark):  # an old key whose time has come
+                self.log.info("%s", told)
         record = done.as_dict()
         OpenSearchModelLink.persist(context, self.hook.base_url, done.model_id)
         if done.outcome == "rotated" and ROTATED in self.outlets:

@@ -24,6 +24,7 @@ from opensearch_ml.rotation.situation import (
     situation,
 )
 from opensearch_ml.rotation.source import CredentialSource
+from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.sources.session_mark import SessionMark
 
@@ -150,10 +151,13 @@ def _standing(
         serves = source.serves(mark)
         if isinstance(source, RoleArnSource) and serves:
             source.check()
+        left = source.left_over() if isinstance(source, IamUserKeySource) else None
         due = source.due(mark)
     except OpenSearchMLError as error:
         return Standing(name, model_id, (error.cause,), ends=ends)
     why = reasons(found.live, serves=serves, force=force, token=NOBODY)
+    if not why and left:
+        why = (left,)
     if not why and next_move(found, why) is not Move.NOTHING:
         why = ("what an earlier run left",)
     return Standing(name, model_id, why, due, ends)

@@ -79,6 +79,9 @@ class Swap:
     file: Path
     options: dict[str, Any] = field(default_factory=dict)
 
+    def source(self) -> IamUserKeySource:
+        return self.make(**self.options)
+
     def connectors(self) -> tuple[str | None, list[str]]:
         found = json.loads(self.file.read_text()) if self.file.exists() else {"live": None, "others": []}
         return found["live"], found["others"]
@@ -168,8 +171,12 @@ def test_the_old_key_is_off_for_a_while_before_it_is_deleted(swap: Swap, account
     assert keys(account) == {first: "Inactive", second: "Active"}
     swap.run()
     assert keys(account) == {first: "Inactive", second: "Active"}
+    assert swap.source().left_over() is None
+    assert "will be deleted by the first run after" in swap.source().tidy(swap.connectors()[0])[0]
     swap.options = {"delete_after_h": 0}  # the time has come
-    swap.run()
+    assert swap.source().left_over() == f"the old key {first} is to be deleted"
+    assert swap.source().tidy(swap.connectors()[0]) == [f"key {first}, which was off, was deleted"]
+    assert swap.source().left_over() is None
     assert keys(account) == {second: "Active"}
 
 

@@ -189,6 +189,24 @@ class IamUserKeySource:
             told.append(f"key {orphan.key_id}, which no connector has, was deleted")
         return told + self._finish_off(live)
 
+    def left_over(self) -> str | None:
+        """Tell of an old key that `tidy` would go on with; None if there is none, or its time has not come."""
+        keys, notes = self._user.keys(), self._user.notes()
+        if notes.off is None:
+            return None
+        at = self._deleted_from(notes)
+        if notes.off.key_id not in [key.key_id for key in keys] or (at and self._user.aws_now < at):
+            return None
+        return f"the old key {notes.off.key_id} is {'to be deleted' if at else 'half retired'}"
+
+    def tidy(self, live: str | None) -> list[str]:
+        """Go on with an old key, once nobody rotates: delete it if its time has come. Idempotent.
+
+        :param live: the mark of the connector that serves.
+        :return: what was done, and what is still to come.
+        """
+        return self._finish_off(live)
+
     def _finish_off(self, live: str | None) -> list[str]:
         notes = self._user.notes()
         if notes.off is None:
