@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from enum import Enum
 from typing import Any
 
 import pytest
 
 from local.aws_account.process import AwsAccount
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
+from opensearch_ml import credentials
 from opensearch_ml.aws import AwsAccess
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
@@ -20,7 +22,10 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.record import Limits, RotationRecord
 from opensearch_ml.rotation.sources import source_for, supply_for
+from opensearch_ml.rotation.sources.iam_user_key import KeyStep
+from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.key_notes import mark_of
+from opensearch_ml.rotation.sources.secrets_manager import SecretStep
 from opensearch_ml.rotation.sources.session_mark import SessionMark
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
@@ -29,8 +34,9 @@ from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from tests.conftest import REPOSITORY, Cluster
 from tests.integration.conftest import prepare, until_deployed
+from tests.integration.conftest import provision as provision_with
 from tests.integration.rotation.world import load
-from tests.integration.sources.conftest import ROLE, ROLE_NAME, SECRET, USER
+from tests.integration.sources.conftest import ROLE, ROLE_NAME, SECRET, USER, killed_at
 
 ENDPOINT = "opensearch-embedding"
 QUICK = Limits(grace_s=0.3, lease_s=2.0, serve_s=10.0)
@@ -70,12 +76,12 @@ def embedding(platform: ModelEndpoints) -> Callable[..., Blueprint]:
     """Makes the catalog's sagemaker_embedding_static_keys, with a source in place of its references."""
     catalog = Catalog(REPOSITORY / "include" / "blueprints", REPOSITORY / "include" / "targets")
 
-    def make(rotation: dict[str, Any], **parts: Any) -> Blueprint:
+    def make(rotation: dict[str, Any], *, read_timeout: int = 2, **parts: Any) -> Blueprint:
         found = catalog.blueprint("sagemaker_embedding_static_keys")
         document = found.model_dump(by_alias=True, exclude_unset=True, exclude={"name", "variables"})
         del document["connector"]["credential"]
         document["connector"]["actions"][0]["url"] = f"{platform.url}/endpoints/{ENDPOINT}/invocations"
-        document["connector"]["client_config"] = {"connection_timeout": 2, "read_timeout": 1}
+        document["connector"]["client_config"] = {"connection_timeout": 2, "read_timeout": read_timeout}
         return Blueprint.parse("embedding", {**document, **parts, "rotation": rotation}, source="embedding")
 
     return make
@@ -264,11 +270,14 @@ def labelled(account: AwsAccount) -> dict[str, str]:
     return {label: json.loads(texts[one])["api_key"] for one, labels in found.items() for label in labels}
 
 
-def provision_chat(hook: OpenSearchMLHook, blueprint: Blueprint) -> str:
-    from opensearch_ml import credentials
-    from tests.integration import conftest
+def pend(account: AwsAccount, api_key: str) -> None:
+    account.client("secretsmanager").put_secret_value(
+        SecretId=SECRET, SecretString=json.dumps({"api_key": api_key}), VersionStages=["AWSPENDING"]
+    )
 
-    return conftest.provision(hook, blueprint, credentials.resolve(blueprint, hook))
+
+def provision_chat(hook: OpenSearchMLHook, blueprint: Blueprint) -> str:
+    return provision_with(hook, blueprint, credentials.resolve(blueprint, hook))
 
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
@@ -278,9 +287,7 @@ def test_a_pending_version_is_promoted_exactly_if_the_model_answers_with_it(
     model_id = provision_chat(hook36, chat)
     assert rotated(hook36, chat).outcome == "unchanged"
     pending = "sk-c4n4ry-wrong" if wrong else "sk-c4n4ry-new"
-    account.client("secretsmanager").put_secret_value(
-        SecretId=SECRET, SecretString=json.dumps({"api_key": pending}), VersionStages=["AWSPENDING"]
-    )
+    pend(account, pending)
     if wrong:
         with pytest.raises(RotationFailed) as refusal:
             rotated(hook36, chat)
@@ -292,6 +299,57 @@ def test_a_pending_version_is_promoted_exactly_if_the_model_answers_with_it(
         assert rotated(hook36, chat).outcome == "unchanged"
     assert smoke_predict(hook36, chat, model_id)
     assert len(marks(cluster36)) == 1
+
+
+# ---- killed
+
+IN_A_ROTATION = [one for one in KeyStep if one not in (KeyStep.ACTIVATE, KeyStep.DELETE_NEW)]  # these: after a failure
+
+
+def killed(blueprint: Blueprint, step: Enum) -> bool:
+    """Rotate in a process of its own, killed before that step; tell whether it came to that."""
+
+    def run(journal: SourceJournal) -> None:
+        hook = OpenSearchMLHook()  # a process that was forked may not use the connections of the one before
+        source = source_for(blueprint, hook, verify_s=0, on_step=journal)
+        rotate(hook, blueprint, source, token="killed", limits=QUICK, force=True)
+
+    return killed_at(run, step, "before")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", IN_A_ROTATION)
+def test_a_rotation_killed_at_any_step_of_its_key_is_finished_by_the_next(
+    step: KeyStep,
+    embedding: Callable[..., Blueprint],
+    hook36: OpenSearchMLHook,
+    cluster36: Cluster,
+    account: AwsAccount,
+) -> None:
+    blueprint = embedding(KEYS)
+    model_id = provision(hook36, blueprint)
+    assert killed(blueprint, step)
+    assert smoke_predict(hook36, blueprint, model_id)  # whatever stands, it answers
+    rotated(hook36, blueprint)
+    assert keys(account) == {marks(cluster36)[0]: "Active"}
+    assert len(marks(cluster36)) == len(cluster36.search("models")) == 1
+    assert rotated(hook36, blueprint).outcome == "unchanged"
+    assert smoke_predict(hook36, blueprint, model_id)
+
+
+@pytest.mark.slow
+def test_a_rotation_killed_before_a_promotion_promotes_with_the_next(
+    chat: Blueprint, hook36: OpenSearchMLHook, cluster36: Cluster, account: AwsAccount
+) -> None:
+    model_id = provision_chat(hook36, chat)
+    pend(account, "sk-c4n4ry-new")
+    assert killed(chat, SecretStep.PROMOTE)
+    assert labelled(account)["AWSCURRENT"] == "sk-c4n4ry-old"
+    assert rotated(hook36, chat).outcome == "rotated"
+    assert labelled(account)["AWSCURRENT"] == "sk-c4n4ry-new"
+    assert labelled(account)["AWSPREVIOUS"] == "sk-c4n4ry-old"
+    assert len(marks(cluster36)) == len(cluster36.search("models")) == 1
+    assert smoke_predict(hook36, chat, model_id)
 
 
 # ---- sessions that end
@@ -313,7 +371,7 @@ def test_sessions_are_carried_through_their_ends_without_a_failed_predict(
     platform: ModelEndpoints,
 ) -> None:
     account.set(longest_session_s=life_s)
-    blueprint = embedding(SESSIONS | {"refresh_at": refresh_at})
+    blueprint = embedding(SESSIONS | {"refresh_at": refresh_at}, read_timeout=8)
     model_id = provision(hook36, blueprint)
     source = source_for(blueprint, hook36)
     ends = []
