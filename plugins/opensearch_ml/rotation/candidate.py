@@ -9,7 +9,7 @@ from functools import partial
 
 from opensearch_ml import canonical
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import RemoteModelBusy, SmokeTestFailed
+from opensearch_ml.errors import RemoteModelBusy, SmokeTestFailed, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.look import canaries, look
@@ -73,14 +73,25 @@ def register_canary(
     return persistently(lambda: hook.register_model(body))
 
 
-def give(hook: OpenSearchMLHook, connector_id: str, new: NextCredential, replaces: str | None) -> None:
+def give(
+    hook: OpenSearchMLHook, blueprint: Blueprint, connector_id: str, new: NextCredential, replaces: str | None
+) -> None:
     """Write the new credential into a candidate that has none; the last time that it is changed.
 
     :param replaces: the mark of the internal connector that it is for; nothing else would remember it.
+    :raises UnresolvedCredential: the source gives less than the candidate has places for.
     Source: ``PUT /_plugins/_ml/connectors/{id}``, which merges: it fits a candidate whose credential is a placeholder.
     """
     marks = {canonical.MARK_CREDENTIAL: new.mark} | ({canonical.MARK_REPLACES: replaces} if replaces else {})
     hook.keep_secret(new.credential.values())
+    if lacking := sorted(_placeholders(blueprint).keys() - new.credential.keys()):
+        # The update merges key by key, so the placeholder would stay and be sent.
+        raise UnresolvedCredential(
+            f"the next credential of {blueprint.name} lacks {', '.join(lacking)}",
+            evidence=f"connector.credential names {', '.join(sorted(blueprint.connector.credential))}; "
+            f"the source gives {', '.join(sorted(new.credential))}",
+            fix="remove the key from connector.credential, or have its source give it",
+        )
     persistently(lambda: hook.update_connector(connector_id, {"credential": dict(new.credential), "parameters": marks}))
 
 

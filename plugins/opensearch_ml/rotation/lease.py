@@ -25,6 +25,7 @@ from opensearch_ml.steps.once import SETTLE_S
 log = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 1.0
+NEVER = float("-inf")
 
 
 class LeaseLost(Exception):  # noqa: N818 (it is no error: another run works)
@@ -53,7 +54,7 @@ class Lease:
         self._process = secrets.token_hex(4)
         self._beat = 0
         self.canary_id = ""
-        self._renewed = 0.0
+        self._renewed = NEVER
         self._writing = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -69,6 +70,7 @@ class Lease:
         :raises LeaseLost: another run takes it over at the same time, and was later.
         """
         self.canary_id = canary_id
+        self._renewed = time.monotonic()
         if self._holder_of(canary_id) != (self._token, self._process):
             self._write()
             time.sleep(SETTLE_S)  # not a wait for something: the time in which another run may write it too
@@ -113,19 +115,20 @@ class Lease:
             try:
                 self.renew()
             except LeaseLost:
-                return  # the main thread finds out by itself: `check`
+                self._renewed = NEVER  # so that `check` asks, and finds out
+                return
             except OpenSearchMLError as error:
                 log.info("the lease was not renewed: %s", error.cause)
 
     def _write(self) -> None:
+        sent = time.monotonic()
         persistently(lambda: self._hook.update_model(self.canary_id, {"description": self.description}))
-        self._renewed = time.monotonic()
+        self._renewed = sent
 
     def _read(self) -> None:
         holder = self._holder_of(self.canary_id)
         if holder != (self._token, self._process):
             raise LeaseLost(holder[0])
-        self._renewed = self._renewed or time.monotonic()
 
     def _holder_of(self, canary_id: str) -> tuple[str, str]:
         found: dict[str, Any] = self._hook.get_model(canary_id) or {}

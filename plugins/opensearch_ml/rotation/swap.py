@@ -143,6 +143,7 @@ class _Rotation:
             self.test()
             self.switch = self.switch_to(made.id, back_to=old.id or None, previous=self.source.previous())
             with self.step(Step.SWITCH):
+                self.lease.renew()  # for certain: from here on production is changed
                 self.switch.forth()
             self.prove_and_promote()
         unused = [one for one in (*self.found.candidates, *self.found.retired) if one.id != made.id]
@@ -209,7 +210,7 @@ class _Rotation:
         with self.step(Step.FETCH):
             if made.mark == CLAIMED:
                 self.new = self.source.next()
-                candidate.give(self.hook, made.id, self.new, None if self.live.id else self.live.mark)
+                candidate.give(self.hook, self.blueprint, made.id, self.new, None if self.live.id else self.live.mark)
 
     def test(self) -> None:
         canary_id = self.lease.canary_id
@@ -323,7 +324,7 @@ class _Rotation:
             with self.step(Step.ABANDON):
                 if self.new:
                     self.source.abandon(self.new)
-            self.take_away(self.made_by_this_rotation())
+            self.take_away([one.id for one in look(self.hook, self.blueprint).candidates])
         except OpenSearchMLError as worse:
             serves = "the model was switched" if served_new else "the old one serves"
             return f"{serves}, and the rest is left to the next run, because undoing it failed too: {worse.cause}"
@@ -333,10 +334,6 @@ class _Rotation:
         limit_s = self.limits.serve_s
         if nodes := prove.until_every_node_serves(self.hook, self.model_id, switch.before, timeout_s=limit_s):
             prove.ask(self.hook, self.blueprint, self.model_id, self.limits.proof_predicts * nodes)
-
-    def made_by_this_rotation(self) -> list[str]:
-        found = look(self.hook, self.blueprint)
-        return [one.id for one in found.candidates]
 
     def take_away(self, ids: list[str]) -> None:
         with self.step(Step.UNDEPLOY_CANARY):
@@ -376,7 +373,7 @@ class _Rotation:
         return failures.refused(self.blueprint, error, step=step, serves=serves, redact=self.hook.redact)
 
     def busy(self, holder: str | None) -> RotationRecord:
-        self.details.append(f"run {holder} rotates it")
+        self.details.append(f"run {holder} rotates it" if holder else "somebody has deleted its canary")
         return self.record("busy")
 
     def record(self, outcome: Outcome, old: Connector | None = None) -> RotationRecord:

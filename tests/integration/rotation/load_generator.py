@@ -13,22 +13,24 @@ import sys
 import time
 from typing import Any
 
-import httpx
+import aiohttp
 
 
 async def main(wanted: dict[str, Any]) -> None:
     answers: list[tuple[float, float, int]] = []
     running: set[asyncio.Task[None]] = set()
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
     tls = ssl.create_default_context(cafile=wanted["ca"])
-    login = (wanted["user"], wanted["password"])
-    async with httpx.AsyncClient(auth=login, verify=tls, timeout=60, limits=limits, trust_env=False) as client:
+    login = aiohttp.BasicAuth(wanted["user"], wanted["password"])
+    connector = aiohttp.TCPConnector(limit=0, ssl=tls)
+    async with aiohttp.ClientSession(auth=login, connector=connector, timeout=aiohttp.ClientTimeout(60)) as client:
 
         async def predict(url: str) -> None:
             sent, clock = time.time(), time.perf_counter()
             try:
-                status = (await client.post(url, json=wanted["body"])).status_code
-            except httpx.HTTPError:
+                async with client.post(url, json=wanted["body"]) as answer:
+                    await answer.read()
+                    status = answer.status
+            except (aiohttp.ClientError, TimeoutError):
                 status = 0
             answers.append((sent, time.perf_counter() - clock, status))
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,12 +33,14 @@ class Keys:
     :param notes: file to which each call is added.
     :param known: the key that served before, if this source still knows it.
     :param fails_at: call that raises.
+    :param on_retire: is called when the old key may be taken out of use.
     """
 
     wanted: str
     notes: Path
     known: str | None = None
     fails_at: str = ""
+    on_retire: Callable[[], None] = lambda: None
     name: str = field(default="connection", init=False)
 
     def _note(self, call: str) -> None:
@@ -73,6 +75,7 @@ class Keys:
 
     def retire(self, old: str | None) -> list[str]:
         self._note("retire")
+        self.on_retire()
         return []
 
     def previous(self) -> Mapping[str, str] | None:
@@ -88,7 +91,7 @@ class Keys:
 
 def left(cluster: Cluster) -> dict[str, int]:
     """How many objects there are."""
-    return {kind: len(cluster.search(kind)) for kind in ("connectors", "models")}
+    return {kind: len(cluster.search(kind)) for kind in ("connectors", "models", "model_groups")}
 
 
 def keys_served(endpoints: ModelEndpoints, cluster: Cluster, model_id: str, predicts: int = 4) -> set[str]:
