@@ -13,7 +13,7 @@ from opensearch_ml.errors import RemoteModelBusy, SmokeTestFailed, UnresolvedCre
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.look import canaries, look
-from opensearch_ml.rotation.situation import CLAIMED, canary_name
+from opensearch_ml.rotation.situation import CLAIMED, HELD_BY, canary_name
 from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.deployment import look_at_deployment, not_in_time, start_deployment
@@ -61,6 +61,7 @@ def register_canary(
 ) -> str:
     """Register a canary, not deployed, in the model's own group, and return its id.
 
+    :raises Overtaken: another run has taken the same dead one's candidate over, and its canary is older.
     Source: ``POST /_plugins/_ml/models/_register``.
     """
     body = {
@@ -70,7 +71,14 @@ def register_canary(
         "connector_id": connector_id,
         "description": description,
     }
-    return persistently(lambda: hook.register_model(body))
+    mine = persistently(lambda: hook.register_model(body))
+    time.sleep(SETTLE_S)  # as in `claim`
+    first = next(iter(canaries(hook, blueprint.name)), None)
+    if first and first["id"] != mine and first["description"] != description:
+        persistently(partial(hook.delete_model, mine))
+        held = HELD_BY.search(first["description"] or "")
+        raise Overtaken(held["token"] if held else "")
+    return mine
 
 
 def give(

@@ -246,13 +246,11 @@ class _Rotation:
     def prove(self) -> None:
         before = self.switch.before if self.switch else {}
         self.nodes = prove.until_every_node_serves(self.hook, self.model_id, before, timeout_s=self.limits.serve_s)
-        if self.nodes:
-            predicts = self.limits.proof_predicts * self.nodes
-            self.proven = prove.ask(self.hook, self.blueprint, self.model_id, predicts)
-        else:
-            self.details.append(
-                "the model is not deployed, so no predict was sent; its next deployment has the new one"
-            )
+        if not self.nodes or (self.found.model or {}).get("is_enabled") is False:
+            self.details.append("the model is not deployed or disabled, so it was not asked")
+            return
+        predicts = self.limits.proof_predicts * self.nodes
+        self.proven = prove.ask(self.hook, self.blueprint, self.model_id, predicts)
 
     def wait_and_retire(self, since: float, old: list[Connector]) -> None:
         """What follows once the new one serves for good; an error here is told, and the next run goes on."""
@@ -286,9 +284,7 @@ class _Rotation:
     def wait(self, since: float, in_flight_s: float) -> None:
         until = since + self.limits.grace_s + min(in_flight_s, self.limits.grace_max_s)
         if (rest := until - time.monotonic()) > 0:
-            log.info(
-                "%s: the old credential retires in %.0f s, when calls in flight have ended", self.blueprint.name, rest
-            )
+            log.info("%s: calls in flight have ended in %.0f s; then the old one retires", self.blueprint.name, rest)
             time.sleep(rest)  # for nothing that could be seen: the calls are between the cluster and the platform
 
     def seconds_since_switch(self) -> float:
