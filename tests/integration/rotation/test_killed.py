@@ -29,6 +29,7 @@ Chat = Callable[..., Blueprint]
 HELLO = {"parameters": {"messages": [{"role": "user", "content": "Say hello."}]}}
 ONLY_ON_FAILURE = {Step.BACK, Step.PROVE_BACK, Step.ABANDON}
 BOUNDARIES = [(step, when) for step in Step for when in ("before", "after")]
+BETWEEN = [at for at in BOUNDARIES if at[1] == "before"]  # after a step is before the next one, but for the last
 SHORT = replace(QUICK, grace_s=0.0, grace_max_s=0.1, lease_s=1.0)
 
 
@@ -54,14 +55,20 @@ def run_and_kill(blueprint: Blueprint, source: Keys, at: tuple[Step, str], token
 
 @pytest.mark.parametrize("inline", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["standalone", "internal"])
 def test_a_rotation_killed_at_any_step_is_completed_by_the_next_run(
-    hook36: OpenSearchMLHook, cluster36: Cluster, chat: Chat, source: Source, keys: ModelEndpoints, inline: bool
+    hook36: OpenSearchMLHook,
+    cluster36: Cluster,
+    chat: Chat,
+    source: Source,
+    keys: ModelEndpoints,
+    inline: bool,
+    boundaries: list[tuple[Step, str]],
 ) -> None:
     blueprint = chat(inline=inline)
     model_id = provision(hook36, blueprint, {"openAI_key": OLD})
     before = left(cluster36)
     served = OLD
     with load(cluster36, model_id, HELLO, per_second=20) as seen:
-        for number, at in enumerate(BOUNDARIES):
+        for number, at in enumerate(boundaries):
             wanted = source(NEW if served == OLD else OLD, known=served)
             retired = wanted.calls.count("retire")
             killed = run_and_kill(blueprint, wanted, at, token=f"killed-{number}")

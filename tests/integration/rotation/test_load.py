@@ -80,7 +80,6 @@ def rotations_under_load(
     assert {record.outcome for record in records} == {"rotated"}
     assert {record.model_id for record in records} == {model_id}
     assert {record.nodes for record in records} == {len(cluster.opensearch.urls)}
-    assert rotations < 50 or seen.per_second >= 50  # a short run proves the swap, and may share its machine
     late = [requests_with(endpoints, keys[n], start(one, Step.RETIRE), time.time()) for n, one in enumerate(records)]
     assert late == [0] * rotations
     swaps = [(start(one, Step.SWITCH), start(one, Step.PROMOTE)) for one in records]
@@ -97,6 +96,7 @@ def rotations_under_load(
         "switch_to_proof_s": round(max(b - a for a, b in swaps), 2),
     }
     print(f"\n{print_as}: {json.dumps(told)}")
+    assert rotations < 50 or seen.per_second >= 50  # a short run proves the swap, and may share its machine
     return records
 
 
