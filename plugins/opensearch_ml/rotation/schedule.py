@@ -21,7 +21,7 @@ DAILY = "17 3 * * *"  # at no full hour, when everybody's jobs start
 MINUTES = (30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)
 HOURS = (12, 8, 6, 4, 3, 2, 1)
 HORIZON = timedelta(hours=12)  # a session lasts no longer; what is due later, the schedule sees
-SOONEST = timedelta(minutes=1)
+SOONEST = timedelta(seconds=10)  # whoever is busy with a model, or refuses, is not asked without end
 SESSIONS = "assume_role"
 
 

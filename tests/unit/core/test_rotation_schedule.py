@@ -85,10 +85,10 @@ def test_no_two_looks_are_further_apart_than_the_period(period: int) -> None:
         ([(None, None, False)], None),
         ([(minutes(30), minutes(60), False)], minutes(30)),
         ([(minutes(30), minutes(60), False), (minutes(20), minutes(40), False)], minutes(20)),
-        ([(minutes(-5), minutes(20), False)], minutes(1)),  # another run was busy with it
+        ([(minutes(-5), minutes(20), False)], minutes(1 / 6)),  # another run was busy with it
         ([(NOON + timedelta(days=40), None, False)], None),  # an access key: the schedule sees it
         ([(minutes(-5), minutes(20), True)], minutes(5)),  # failed: again when a quarter of what is left has passed
-        ([(minutes(-5), minutes(1), True)], minutes(1)),
+        ([(minutes(-5), minutes(0.5), True)], minutes(1 / 6)),
         ([(minutes(-50), minutes(-5), True)], None),  # dead already: the schedule tries again
         ([(None, None, True)], None),
     ],
