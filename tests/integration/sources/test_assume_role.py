@@ -47,6 +47,7 @@ def test_a_session_carries_its_real_end(make: Make, account: AwsAccount, nowhere
     assert new.expires.timestamp() - datetime.now(timezone.utc).timestamp() == pytest.approx(900, abs=5)
     assert new.mark.startswith(f"assume_role:{ROLE}:")
     assert not [secret for secret in (*new.credential.values(),) if secret in f"{new.mark} {new.version} {new!r}"]
+    assert make().check().startswith(f"STS gives sessions of {ROLE}, now until ")
     assert nowhere.redact(new.credential["session_token"]) == "***"
     assert source.serves(new.mark)
     assert source.stands(new.mark)

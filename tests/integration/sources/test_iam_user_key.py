@@ -196,6 +196,16 @@ def test_a_mark_of_another_source_serves_not(make: Make) -> None:
     assert make().previous() is None
 
 
+def test_what_can_be_asked_beforehand_is_asked(swap: Swap, account: AwsAccount) -> None:
+    assert swap.source().check() == f"user {USER} has 0 of 2 access keys, 0 made here"
+    swap.run()
+    assert swap.source().check() == f"user {USER} has 1 of 2 access keys, 1 made here"
+    account.client("iam").create_access_key(UserName=USER)
+    assert swap.source().check() == f"user {USER} has 2 of 2 access keys, 1 made here"
+    with pytest.raises(RequestRefused, match="IAM allows 2"):
+        swap.make(tag="opensearch_ml:elsewhere:embedding").check()
+
+
 # ---- what goes wrong
 
 

@@ -17,7 +17,7 @@ from opensearch_ml import credentials
 from opensearch_ml.aws import AwsAccess
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
-from opensearch_ml.errors import InUse, RequestRefused, RotationFailed, UntrustedEndpoint
+from opensearch_ml.errors import InUse, PermissionDenied, RequestRefused, RotationFailed, UntrustedEndpoint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.record import Limits, RotationRecord
@@ -32,6 +32,8 @@ from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.deployment import start_deployment
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
+from opensearch_ml.steps.preflight import Report, preflight
+from opensearch_ml.targets import Target
 from tests.conftest import REPOSITORY, Cluster
 from tests.integration.conftest import prepare, until_deployed
 from tests.integration.conftest import provision as provision_with
@@ -156,6 +158,26 @@ def test_the_source_gives_the_first_credential_and_a_second_run_writes_nothing(
     assert cluster36.writes() == written
     assert account.writes() == {}
     assert len(account.sessions()) == sessions
+
+
+@pytest.mark.parametrize("rotation", [KEYS, SESSIONS], ids=["key", "session"])
+def test_preflight_asks_the_source_before_anything_is_written(
+    rotation: dict[str, Any],
+    embedding: Callable[..., Blueprint],
+    hook36: OpenSearchMLHook,
+    account: AwsAccount,
+) -> None:
+    blueprint = embedding(rotation)
+
+    def report() -> Report:
+        return preflight(hook36, hook36, lambda: blueprint, Target(name="tests"), aws_conn_id="aws_default")
+
+    assert report().problems == []
+    account.set_user_statements("caller-of-aws_default", [])
+    (refused,) = report().problems
+    assert isinstance(refused, PermissionDenied)
+    assert "aws iam put-user-policy --user-name caller-of-aws_default" in refused.fix
+    assert account.writes() == {"iam:DeleteUserPolicy": 1}  # this test's own
 
 
 @pytest.mark.slow
@@ -357,7 +379,7 @@ def test_a_rotation_killed_before_a_promotion_promotes_with_the_next(
 
 @pytest.mark.parametrize(
     ("life_s", "refresh_at", "refreshes", "per_second"),
-    [(20.0, 0.2, 2, 20), pytest.param(60.0, 0.4, 10, 50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    [(20.0, 0.2, 2, 10), pytest.param(60.0, 0.4, 10, 15, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_sessions_are_carried_through_their_ends_without_a_failed_predict(
     life_s: float,

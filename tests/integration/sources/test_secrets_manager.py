@@ -14,6 +14,7 @@ from opensearch_ml import credentials, fingerprint
 from opensearch_ml.errors import Conflict, PermissionDenied, Unreachable, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.source import NextCredential
+from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource, SecretStep
 from tests.integration.iam.conftest import Connect
@@ -306,3 +307,16 @@ def test_what_serves_already_is_promoted_when_nothing_else_is_left_of_the_swap(m
     assert secret.labelled("AWSCURRENT") == OLD
     assert make().recover(mark(NEW), []) == [f"version {version}, which serves already, was promoted to AWSCURRENT"]
     assert secret.labels() == {"AWSCURRENT": NEW, "AWSPREVIOUS": OLD}
+
+
+def test_a_changed_secret_is_seen_by_source_connection_too(
+    secret: Kept, nowhere: OpenSearchMLHook, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect([{"Effect": "Allow", "Action": ALLOWED, "Resource": "*"}], conn_id="aws_of_secrets")
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+    blueprint = with_secret(source="connection")
+    assert source_for(blueprint, nowhere, "aws_of_secrets").serves(mark(OLD))
+    secret.put(NEW, "AWSCURRENT")
+    changed = source_for(blueprint, nowhere, "aws_of_secrets")
+    assert not changed.serves(mark(OLD))
+    assert is_of(changed.next(), NEW)

@@ -44,7 +44,7 @@ def source_for(
         return AssumeRoleSource(blueprint, hook, _access(hook, aws_conn_id))
     if isinstance(credential.get("roleArn"), str) and not blueprint.connector.references:
         return RoleArnSource(blueprint, hook, _access(hook, aws_conn_id))
-    return ConnectionSource(blueprint, hook)
+    return ConnectionSource(blueprint, hook, aws_conn_id)
 
 
 def supply_for(blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> Supply | None:

@@ -1,7 +1,7 @@
 """The simplest source: whoever changes the value behind the blueprint's references has made the next credential.
 
-An Airflow connection or variable, in any secrets backend. The old value is not kept by Airflow, so nobody retires it,
-and nobody can give it back.
+An Airflow connection or variable, in any secrets backend, or the current version of a secret of AWS. Airflow does not
+keep the old value, so nobody retires it, and nobody can give it back.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ class ConnectionSource:
     """What the references of ``connector.credential`` say now.
 
     :param hook: is told every secret, so that none appears in a log or in an error.
+    :param aws_conn_id: who reads AWS Secrets Manager, see `aws_secrets.access_for`.
     """
 
     name = "connection"
 
-    def __init__(self, blueprint: Blueprint, hook: OpenSearchMLHook) -> None:
+    def __init__(self, blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> None:
         self._blueprint = blueprint
         self._hook = hook
+        self._aws_conn_id = aws_conn_id
 
     @cached_property
     def _current(self) -> Mapping[str, str]:
-        return credentials.resolve(self._blueprint, self._hook)
+        return credentials.resolve(self._blueprint, self._hook, aws_conn_id=self._aws_conn_id)
 
     def recover(self, live: str | None, others: Sequence[str]) -> list[str]:
         return []
