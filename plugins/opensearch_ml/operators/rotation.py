@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 ROTATED = AssetAlias("opensearch_ml_rotated")
+NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")  # Airflow's default for scheduler.allowed_run_id_pattern
 FAILURE, STANDINGS = "opensearch_ml_failure", "opensearch_ml_standings"
 
 
@@ -174,7 +176,8 @@ class OpenSearchPlanNextRotationOperator(OpenSearchMLBaseOperator):
         self.tell(f"the next run starts at {at.isoformat()}, when a credential is due")
         raise DagRunTriggerException(
             trigger_dag_id=self.dag_id,
-            dag_run_id=f"due__{self.opensearch_conn_id}__{at.isoformat()}",
+            # The same moment is planned once, whoever plans it.
+            dag_run_id=NOT_IN_A_RUN_ID.sub("-", f"due__{self.opensearch_conn_id}__{at.isoformat()}"),
             conf={"opensearch_conn_id": self.opensearch_conn_id, "aws_conn_id": self.aws_conn_id},
             run_after=at,
             reset_dag_run=False,

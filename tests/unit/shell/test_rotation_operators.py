@@ -86,14 +86,14 @@ def test_what_ends_a_rotation_is_left_for_the_summary(
 
 
 def test_the_next_run_is_started_when_the_next_session_is_due_once() -> None:
-    operator = OpenSearchPlanNextRotationOperator(task_id="plan_next", opensearch_conn_id="one", aws_conn_id="aws")
+    operator = OpenSearchPlanNextRotationOperator(task_id="plan_next", opensearch_conn_id="team/one", aws_conn_id="aws")
     due = (NOW + timedelta(minutes=30)).replace(microsecond=0)
     with pytest.raises(DagRunTriggerException) as triggered:
         operator.execute(context([session("chat", 1800, 3600)]))
     told: Any = triggered.value
     assert abs(told.run_after - due) <= timedelta(seconds=1)
-    assert told.dag_run_id == f"due__one__{told.run_after.isoformat()}"
-    assert told.conf == {"opensearch_conn_id": "one", "aws_conn_id": "aws"}
+    assert told.dag_run_id == f"due__team-one__{told.run_after.isoformat()}"
+    assert told.conf == {"opensearch_conn_id": "team/one", "aws_conn_id": "aws"}
     assert (told.skip_when_already_exists, told.reset_dag_run, told.wait_for_completion) == (True, False, False)
 
 
