@@ -97,6 +97,25 @@ def test_a_model_is_never_switched_to_a_connector_that_is_gone(
     assert keys_served(keys, cluster, model_id) == {bearer_fingerprint(OLD)}
 
 
+def test_a_canary_that_does_not_deploy_refuses_the_candidate(
+    hook36: OpenSearchMLHook, cluster36: Cluster, chat: Chat, source: Source, keys: ModelEndpoints
+) -> None:
+    # Trap 5: _deploy answers COMPLETED also when it fails; only the task and the model tell.
+    blueprint = chat()
+    model_id = provision(hook36, blueprint, {"openAI_key": OLD})
+    before = left(cluster36)
+
+    def break_the_canary(step: Step, when: str) -> None:
+        if (step, when) == (Step.DEPLOY, "before"):
+            hook36.update_model(canaries(hook36, blueprint.name)[0]["id"], {"connector_id": "does-not-exist"})
+
+    with pytest.raises(RotationFailed, match=r"at step deploy: .* the old one serves, and nothing is left") as refused:
+        rotate(hook36, blueprint, source(), token="run-1", limits=QUICK, on_step=break_the_canary)
+    assert "Failed to find connector" in refused.value.evidence
+    assert left(cluster36) == before
+    assert keys_served(keys, cluster36, model_id) == {bearer_fingerprint(OLD)}
+
+
 def test_an_old_connector_that_the_server_takes_for_used_is_told_and_collected_later(
     hook36: OpenSearchMLHook, cluster36: Cluster, chat: Chat, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
