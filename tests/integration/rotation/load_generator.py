@@ -1,7 +1,8 @@
 """A steady load of predicts from a process of its own, every answer of which is counted.
 
 Run as ``python load_generator.py`` with its configuration as JSON on standard input; a line on it, or its end, stops
-the load, and every predict is written to standard output as ``[sent, seconds, status]``, times since the epoch.
+the load. Then every predict is written to standard output: when it was sent (seconds since the epoch), how long it took
+(seconds), its HTTP status (0: no answer), and the words of a failure.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 
 import aiohttp
 
+OK = 200
+
 
 async def main(wanted: dict[str, Any]) -> None:
-    answers: list[tuple[float, float, int]] = []
+    answers: list[tuple[float, float, int, str]] = []
     running: set[asyncio.Task[None]] = set()
     tls = ssl.create_default_context(cafile=wanted["ca"])
     login = aiohttp.BasicAuth(wanted["user"], wanted["password"])
@@ -28,11 +31,10 @@ async def main(wanted: dict[str, Any]) -> None:
             sent, clock = time.time(), time.perf_counter()
             try:
                 async with client.post(url, json=wanted["body"]) as answer:
-                    await answer.read()
-                    status = answer.status
-            except (aiohttp.ClientError, TimeoutError):
-                status = 0
-            answers.append((sent, time.perf_counter() - clock, status))
+                    told, status = await answer.text(), answer.status
+            except (aiohttp.ClientError, TimeoutError) as error:
+                told, status = repr(error), 0
+            answers.append((sent, time.perf_counter() - clock, status, "" if status == OK else told))
 
         stop = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         started, number = time.perf_counter(), 0

@@ -107,13 +107,14 @@ def keys_served(endpoints: ModelEndpoints, cluster: Cluster, model_id: str, pred
 class Load:
     """The answers of a load that has ended.
 
-    :param answers: (sent in seconds since the epoch, duration in seconds, HTTP status; 0: no answer).
+    :param answers: when it was sent (seconds since the epoch), how long it took (seconds), its HTTP status (0: no
+        answer), and the words of a failure.
     """
 
-    answers: list[tuple[float, float, int]] = field(default_factory=list)
+    answers: list[tuple[float, float, int, str]] = field(default_factory=list)
 
     @property
-    def failed(self) -> list[tuple[float, float, int]]:
+    def failed(self) -> list[tuple[float, float, int, str]]:
         return [one for one in self.answers if one[2] != 200]
 
     @property
