@@ -15,7 +15,7 @@ from opensearch_ml.rotation.fleet import Standing, look_at_fleet, standings
 from opensearch_ml.rotation.look import look as exactly
 from opensearch_ml.rotation.sources import source_for
 from tests.conftest import OPENAI_KEY, Cluster, connections
-from tests.integration.conftest import CREDENTIAL, provision
+from tests.integration.conftest import CREDENTIAL, prepare, provision
 
 MODELS = 6
 Make = Callable[..., Blueprint]
@@ -46,6 +46,20 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
+@pytest.fixture
+def hundred(make_blueprint: Make, hook36: OpenSearchMLHook) -> Iterator[dict[str, Blueprint]]:
+    """A hundred models, each with a connector of its own; registered is enough to be looked at."""
+    blueprints = {f"model_{number:02}": make_blueprint(f"model_{number:02}") for number in range(100)}
+    prepare(hook36, blueprints["model_00"])
+    group_id = hook36.create_model_group({"name": "hundred"})
+    for name, blueprint in blueprints.items():
+        connector_id = hook36.create_connector(canonical.connector_body(blueprint, CREDENTIAL))
+        body = {"name": name, "function_name": "remote", "model_group_id": group_id, "connector_id": connector_id}
+        hook36.register_model(body)
+    with connections(openai_default=json.dumps({"conn_type": "generic", "password": OPENAI_KEY})):
+        yield blueprints
+
+
 def look(blueprints: dict[str, Blueprint], *names: str, force: bool = False) -> list[Standing]:
     hook = OpenSearchMLHook()
     found = look_at_fleet(hook)
@@ -68,6 +82,15 @@ def test_a_fleet_costs_two_searches_and_no_write(
     assert all(standing.model_id for standing in found)
     assert sorted(sent) == ["plugins", "search_connectors", "search_models"]
     assert cluster.writes() == before
+
+
+def test_a_hundred_models_cost_two_searches_and_no_write(
+    hundred: dict[str, Blueprint], sent: list[str], cluster36: Cluster
+) -> None:
+    before = cluster36.writes()
+    assert {standing.why for standing in look(hundred)} == {()}
+    assert sorted(sent) == ["plugins", "search_connectors", "search_models"]
+    assert cluster36.writes() == before
 
 
 def test_what_two_searches_tell_is_what_an_exact_look_tells(
