@@ -68,8 +68,9 @@ format: $(INSTALLED)  ## let ruff write the format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: $(INSTALLED)  ## the provisioning chain beside no-op tasks and bare API calls, in one run
+bench: $(INSTALLED)  ## provisioning beside no-op tasks, and 100 rotations, each beside bare API calls
 	@$(BIN)/python -m benchmarks.provision
+	@$(BIN)/python -m benchmarks.rotation
 
 .PHONY: clean
 clean: down  ## stop everything and remove .venv and .local (the download cache stays)

@@ -61,8 +61,8 @@ with DAG(
         "aws_conn_id": Param(
             "aws_default",
             type="string",
-            title="AWS connection that makes the connector's IAM role",
-            description="Asked only where a blueprint has a roleArn",
+            title="AWS connection that makes IAM roles and keys, and reads secrets",
+            description="Asked only where a blueprint needs one",
         ),
     },
     default_args={
@@ -90,14 +90,20 @@ with DAG(
     trusted_endpoints = OpenSearchAddTrustedEndpointsOperator(
         task_id="trusted_endpoints", blueprint=BLUEPRINT, opensearch_admin_conn_id=ADMIN, max_active_tis_per_dag=1
     )
-    connector = OpenSearchCreateConnectorOperator(task_id="connector", blueprint=BLUEPRINT)
+    connector = OpenSearchCreateConnectorOperator(task_id="connector", blueprint=BLUEPRINT, aws_conn_id=AWS)
     model_group = OpenSearchCreateModelGroupOperator(task_id="model_group", blueprint=BLUEPRINT)
     model = OpenSearchRegisterModelOperator(
-        task_id="model", blueprint=BLUEPRINT, model_group_id=model_group.output, connector_id=connector.output
+        task_id="model",
+        blueprint=BLUEPRINT,
+        model_group_id=model_group.output,
+        connector_id=connector.output,
+        aws_conn_id=AWS,
     )
     deploy = OpenSearchDeployModelOperator(task_id="deploy", model_id=model.output)
     deployed = OpenSearchDeployTaskSensor(task_id="deployed", model_id=model.output, deploy_task_id=deploy.output)
-    smoke_predict = OpenSearchPredictOperator(task_id="smoke_predict", blueprint=BLUEPRINT, model_id=model.output)
+    smoke_predict = OpenSearchPredictOperator(
+        task_id="smoke_predict", blueprint=BLUEPRINT, model_id=model.output, aws_conn_id=AWS
+    )
 
     chain(
         preflight,

@@ -166,14 +166,14 @@ class DagRun:
         found: list[dict[str, Any]] = self._get("/taskInstances")["task_instances"]
         return sorted(found, key=lambda task: task["start_date"] or "~")
 
-    def xcom(self, task_id: str) -> Any:
-        """Return what a task returned."""
-        value = self._get(f"/taskInstances/{task_id}/xcomEntries/return_value")["value"]
+    def xcom(self, task_id: str, map_index: int = -1) -> Any:
+        """Return what a task returned; of a mapped one, that instance."""
+        value = self._get(f"/taskInstances/{task_id}/xcomEntries/return_value?map_index={map_index}")["value"]
         return json.loads(value) if isinstance(value, str) and value[:1] in '"[{' else value
 
-    def log(self, task_id: str, attempt: int = 1) -> str:
-        """Return a task's log as text, one event a line."""
-        entries = self._get(f"/taskInstances/{task_id}/logs/{attempt}")["content"]
+    def log(self, task_id: str, attempt: int = 1, map_index: int = -1) -> str:
+        """Return a task's log as text, one event a line; of a mapped one, that instance's."""
+        entries = self._get(f"/taskInstances/{task_id}/logs/{attempt}?map_index={map_index}")["content"]
         return "\n".join(entry if isinstance(entry, str) else json.dumps(entry) for entry in entries)
 
     @retry(retry=retry_if_exception_type(httpx.TimeoutException), stop=stop_after_attempt(3), reraise=True)

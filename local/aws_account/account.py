@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from typing import Any
 
+from moto.core.utils import utcnow
 from moto.opensearch.models import OpenSearchDomain, opensearch_backends
 from moto.sagemaker.models import sagemaker_backends
 from moto.sts.models import AssumedRole, sts_backends
 
 from local.aws_account.policy_evaluation import ASSUME_ROLE, Asked, Context, Document, Principal, Verdict, evaluate
 from local.aws_account.principals import Principals
-from local.aws_account.roles import RoleHistory
+from local.aws_account.roles import RoleHistory, every_iam
 from local.aws_account.state import AccountState
 
 _SERVICE_SESSION_S = 12 * 60 * 60  # a service renews its sessions unseen, so users never meet the end of one
@@ -44,6 +47,16 @@ class Account:
             role = self.roles.role(asked.resource)
             resource_policy = json.loads(role.trust) if role else None
         return evaluate(principal, asked, resource_policy)
+
+    def moto_role(self, role_arn: str) -> Any:
+        """A role as moto has it; ``None`` if it is not there."""
+        found = (role for backend in every_iam() for role in list(backend.get_roles()) if role.arn == role_arn)
+        return next(found, None)
+
+    def shorten(self, session: AssumedRole) -> None:
+        """Let a new session end as early as the settings want it."""
+        if (longest_s := self.state.longest_session_s) is not None:
+            session.expiration = min(session.expiration, utcnow() + timedelta(seconds=longest_s))
 
     def assume_for_service(self, role_arn: str, service: str, context: Context, session_name: str) -> AssumedRole:
         """A session of a role for a service. That its customer may pass the role is for the service to ask first.

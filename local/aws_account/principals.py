@@ -56,9 +56,18 @@ class Principals:
         for backend in every_iam():
             for user in list(backend.users.values()):
                 for key in user.access_keys:
-                    if key.access_key_id == access_key_id and key.status == "Active":
+                    seen = self._state.keys_seen_from_s.get(access_key_id, 0.0) <= time.time()
+                    if key.access_key_id == access_key_id and key.status == "Active" and seen:
                         return Key(access_key_id, key.secret_access_key, None, user.arn, None, user.account_id)
         return None
+
+    def note_keys(self) -> None:
+        """Look at all users' keys; those that the last look did not see are new. To be called after each write."""
+        seen_from_s = time.time() + self._state.key_propagation_s
+        for backend in every_iam():
+            for user in list(backend.users.values()):
+                for key in user.access_keys:
+                    self._state.keys_seen_from_s.setdefault(key.access_key_id, seen_from_s)
 
     def session_keys(self) -> list[Key]:
         """The keys of all sessions that were ever issued, oldest first."""

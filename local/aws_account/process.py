@@ -159,7 +159,8 @@ class AwsAccount(ServerProcess):
         """Change settings.
 
         :param settings: ``propagation_s``: a new role, or a change of a role's policies, made from now on is seen only
-            after it;
+            after it; ``key_propagation_s``: the same of a user's new access key;
+            ``longest_session_s``: STS shortens sessions from now on, and says so, ``None``: as asked for;
             ``session_lifetime_s``: sessions older than that are over whatever STS said, ``None``: as STS said.
         """
         self._request("PUT", "_account/settings", json=settings)

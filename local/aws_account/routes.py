@@ -14,6 +14,7 @@ from local.aws_account.policy_evaluation import Asked
 from local.aws_account.principals import Key
 
 _EXPIRED = "The security token included in the request is expired"
+SETTINGS = {"propagation_s", "key_propagation_s", "session_lifetime_s", "longest_session_s"}
 _DOMAIN_FIELDS = {"endpoint", "vpc_endpoint", "fine_grained"}
 
 
@@ -61,11 +62,11 @@ def create_app(account: Account) -> Flask:
     @app.put("/settings")
     def settings() -> Any:
         wanted = request.get_json()
-        if unknown := set(wanted) - {"propagation_s", "session_lifetime_s"}:
+        if unknown := set(wanted) - SETTINGS:
             abort(400, f"unknown settings {sorted(unknown)}")
-        state.propagation_s = float(wanted.get("propagation_s", state.propagation_s))
-        state.session_lifetime_s = wanted.get("session_lifetime_s", state.session_lifetime_s)
-        return {"propagation_s": state.propagation_s, "session_lifetime_s": state.session_lifetime_s}
+        for name in wanted:
+            setattr(state, name, wanted[name])
+        return {name: getattr(state, name) for name in SETTINGS}
 
     @app.post("/expire-sessions")
     def expire_sessions() -> Any:

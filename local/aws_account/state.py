@@ -15,16 +15,23 @@ class AccountState:
     """Settings and counters of one running account.
 
     :param propagation_s: seconds until a new role, or a change of a role's policies, is seen; for changes from now on.
+    :param key_propagation_s: the same of a user's new access key.
     :param session_lifetime_s: how many seconds sessions last whatever STS said; ``None``: as STS said.
+    :param longest_session_s: STS shortens sessions to so many seconds, and says so (AWS gives none below 900, too long
+        for a test); ``None``: as asked for.
     :param sessions_over_s: sessions issued up to then, in seconds since the epoch, are over.
     :param service_sessions: key ids of the sessions that services hold.
+    :param keys_seen_from_s: when each user's key is known to all of AWS, in seconds since the epoch.
     :param writes: mutating calls of the AWS API that were let through, by action.
     """
 
     propagation_s: float = 0.0
+    key_propagation_s: float = 0.0
     session_lifetime_s: float | None = None
+    longest_session_s: float | None = None
     sessions_over_s: float = 0.0
     service_sessions: set[str] = field(default_factory=set)
+    keys_seen_from_s: dict[str, float] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
 
     def reset(self) -> None:

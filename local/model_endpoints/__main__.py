@@ -18,6 +18,8 @@ from local.model_endpoints.keys import AcceptedKeys, load_keys
 from local.server_process import HOST
 
 _BACKLOG = 1_024
+# As platforms' load balancers do; at uvicorn's 5 s a connection now and then closes under the cluster's next request.
+_KEEP_ALIVE_S = 75
 _SHUTDOWN_S = 1  # a slow call asked for by a behaviour must not hold up the server's end
 
 
@@ -37,6 +39,7 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     with socket.create_server((HOST, arguments.port), backlog=_BACKLOG) as listening:

@@ -96,17 +96,7 @@ class AwsAccess:
     def client(self, service: str) -> Any:
         """Return boto3's client for a service; its errors are botocore's, see `asking`."""
         if service not in self._clients:
-            from botocore.config import Config
-
-            session, hook = self._connected()
-            with self._understanding_the_connection():
-                self._clients[service] = session.client(
-                    service,
-                    endpoint_url=hook.conn_config.get_service_endpoint_url(service),
-                    # botocore's own minute, five times, is longer than a task may wait for a network that drops packets
-                    config=Config(connect_timeout=CONNECT_TIMEOUT_S).merge(hook.config),
-                    verify=hook.verify,
-                )
+            self._clients[service] = self._new_client(service)
         return self._clients[service]
 
     def credentials(self) -> Credentials:
@@ -137,6 +127,11 @@ class AwsAccess:
         """Return the ARN of who signs. Source: ``sts:GetCallerIdentity``."""
         return str(self.call("sts", "get_caller_identity")["Arn"])
 
+    def client_with(self, service: str, access_key: str, secret_key: str) -> Any:
+        """Return a client that signs with another key than the connection's; its errors are botocore's."""
+        self._secrets.keep([secret_key])
+        return self._new_client(service, aws_access_key_id=access_key, aws_secret_access_key=secret_key)
+
     @property
     def region_name(self) -> str | None:
         """The region of the clients; None if nobody names one."""
@@ -147,6 +142,20 @@ class AwsAccess:
         log.info("%s: reading connection %s again", ended.cause, self.aws_conn_id)
         self._hook, self._session = None, None
         self._clients.clear()
+
+    def _new_client(self, service: str, **keys: str) -> Any:
+        from botocore.config import Config
+
+        session, hook = self._connected()
+        with self._understanding_the_connection():
+            return session.client(
+                service,
+                endpoint_url=hook.conn_config.get_service_endpoint_url(service),
+                # botocore's own minute, five times, is longer than a task may wait for a network that drops packets
+                config=Config(connect_timeout=CONNECT_TIMEOUT_S).merge(hook.config),
+                verify=hook.verify,
+                **keys,
+            )
 
     def _asked(self, service: str, ask: Callable[[Any], T]) -> T:
         try:

@@ -7,7 +7,7 @@ endpoints and signing names as botocore has them; IAM's policy grammar.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opensearch_ml import permissions, placeholders, trusted_endpoints
@@ -62,7 +62,7 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
         yield from _roles(connector)
         yield from _secret(connector)
     if connector.protocol == "aws_sigv4":
-        yield from _keys(connector)
+        yield from _keys(connector, blueprint.supplied)
         yield from _endpoints(connector)
     if blueprint.iam_role is not None:
         yield from _managed_role(blueprint)
@@ -131,10 +131,10 @@ def _secret(connector: Connector) -> Iterator[Finding]:
         )
 
 
-def _keys(connector: Connector) -> Iterator[Finding]:
-    keys, path = connector.credential.keys(), "connector.credential"
+def _keys(connector: Connector, supplied: Sequence[str]) -> Iterator[Finding]:
+    keys, path = {*connector.credential, *supplied}, "connector.credential"
     beside = [key for key in ("access_key", "secret_key", "session_token") if key in keys]
-    if "roleArn" in keys and beside:
+    if "roleArn" in keys and beside and not supplied:
         yield Finding(
             path,
             f"has roleArn beside {', '.join(beside)}, and only one of them can sign",

@@ -29,13 +29,15 @@ from opensearch_ml.errors import Finding, InvalidBlueprint
 from opensearch_ml.fields import AccessMode, Headers, JavaInt, Lower, Name, Strict, Text, Upper
 from opensearch_ml.findings import LITERAL_TAG, REFERENCE_TAG, findings_of, located
 from opensearch_ml.registration import Model, ModelGroup
+from opensearch_ml.rotation_section import RotationSection
 
 __all__ = ["Action", "Blueprint", "Connector", "CredentialReference", "Model", "ModelGroup", "SmokeTest"]
 
 Protocol = Literal["http", "aws_sigv4", "mcp_sse", "mcp_streamable_http"]
 ActionType = Literal["predict", "execute", "batch_predict", "batch_predict_status", "cancel_batch_predict"]
 
-
+# What Secrets Manager takes as a name, or as an ARN.
+SECRET_ID = r"^(arn:[a-z-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}$"  # noqa: S105 a form
 ServicePrincipal = Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com(\.cn)?$")]
 
 
@@ -51,18 +53,28 @@ class CredentialReference(Strict):
     conn_id: str | None = Field(default=None, min_length=1, description="Airflow connection that holds the secret")
     field: str = Field(default="password", description="Field of the connection: password, login, host, or extra.<key>")
     variable: str | None = Field(default=None, min_length=1, description="Airflow variable that holds the secret")
+    secret_id: str | None = Field(
+        default=None, pattern=SECRET_ID, description="Name or ARN of the secret in AWS Secrets Manager"
+    )
+    key: str | None = Field(
+        default=None, min_length=1, description="Of the JSON object that the secret is; default: the secret as it is"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> CredentialReference:
-        if (self.conn_id is None) == (self.variable is None):
-            raise ValueError("needs either conn_id or variable")
-        if self.variable and "field" in self.model_fields_set:
-            raise ValueError("field goes with conn_id; a variable has none")
+        if sum(one is not None for one in (self.conn_id, self.variable, self.secret_id)) != 1:
+            raise ValueError("needs either conn_id or variable or secret_id")
+        if self.conn_id is None and "field" in self.model_fields_set:
+            raise ValueError("field goes with conn_id; a variable has none, and a secret has a key")
+        if self.secret_id is None and self.key is not None:
+            raise ValueError("key goes with secret_id; of a connection it is field: extra.<key>")
         if not re.fullmatch(r"password|login|host|extra\..+", self.field):
             raise ValueError("field is one of password, login, host, extra.<key>")
         return self
 
     def __str__(self) -> str:
+        if self.secret_id:
+            return f"{f'key {self.key} of ' if self.key else ''}secret {self.secret_id}"
         return f"variable {self.variable}" if self.variable else f"{self.field} of connection {self.conn_id}"
 
 
@@ -143,7 +155,7 @@ class Connector(Strict):
     )
     credential: dict[str, Credential] = Field(
         default_factory=dict,
-        description="Secrets as references: an Airflow connection's field, or an Airflow variable",
+        description="Secrets as references: an Airflow connection's field, an Airflow variable, or a secret of AWS",
         examples=[{"api_key": {"conn_id": "my_platform", "field": "password"}}],
     )
     actions: list[Action] = Field(default_factory=list, description="The calls; the first of a type is used")
@@ -224,6 +236,7 @@ class Blueprint(Strict):
     iam_role: IamRoleSection | None = Field(
         default=None, description="Amazon OpenSearch Service: manage the role that connector.credential.roleArn names"
     )
+    rotation: RotationSection | None = Field(default=None, description="Where the next credential comes from")
     variables: dict[str, Any] = Field(default_factory=dict, description="Defaults for ${variables.x}; targets override")
 
     @field_validator("name")
@@ -233,7 +246,7 @@ class Blueprint(Strict):
             raise ValueError("is the file's name without its ending: only letters, digits, _, - and . may be in it")
         return value
 
-    @field_validator("iam_role", mode="before")
+    @field_validator("iam_role", "rotation", mode="before")
     @classmethod
     def _empty_section(cls, value: Any) -> Any:
         return {} if value is None else value  # `iam_role:` with nothing after it is meant as a section
@@ -276,6 +289,11 @@ class Blueprint(Strict):
             findings += of_unread(mended.taken_out)
             return mended.part, _as_written(findings, document)
         return blueprint, _as_written([*findings, *checks.findings(blueprint, version)], document)
+
+    @property
+    def supplied(self) -> tuple[str, ...]:
+        """The keys of the credential that the source in ``rotation`` gives: no references are written for them."""
+        return self.rotation.supplied if self.rotation else ()
 
     @property
     def model_name(self) -> str:

@@ -7,7 +7,7 @@ headers as strings already, because how Java writes a float (1.5E10) is not how 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from opensearch_ml import OWNER, fingerprint, placeholders
@@ -16,6 +16,10 @@ from opensearch_ml.blueprint import Blueprint
 MARK_OWNER = "opensearch_ml_owner"
 MARK_BLUEPRINT = "opensearch_ml_blueprint"
 MARK_CREDENTIAL = "opensearch_ml_credential"
+MARK_RUN = "opensearch_ml_run"  # the rotation that made the connector
+MARK_REPLACES = "opensearch_ml_replaces"  # the credential mark of the internal connector that a candidate is for
+MARK_KEYS = "opensearch_ml_credential_keys"  # of an internal connector, whose update cannot take a key away
+LOOSE_MARKS = (MARK_CREDENTIAL, MARK_RUN, MARK_REPLACES, MARK_KEYS)  # no part of what the blueprint defines
 
 COMPARED = ("name", "version", "protocol", "description", "parameters", "actions", "client_config", "url", "headers")
 CLIENT_DEFAULTS = {
@@ -40,6 +44,8 @@ def connector_body(blueprint: Blueprint, credential: Mapping[str, str], known: s
     body["parameters"][MARK_CREDENTIAL] = known or fingerprint.fingerprint(credential)
     if credential:
         body["credential"] = dict(credential)
+    if blueprint.inline:
+        body["parameters"][MARK_KEYS] = ",".join(sorted(credential))
     return body
 
 
@@ -49,23 +55,33 @@ def as_stored(value: Any) -> str:
 
 
 def differences(
-    blueprint: Blueprint, credential: Mapping[str, str], found: Mapping[str, Any], version: tuple[int, ...]
+    blueprint: Blueprint,
+    credential: Mapping[str, str],
+    found: Mapping[str, Any],
+    version: tuple[int, ...],
+    *,
+    accepts: Callable[[str | None], bool] | None = None,
 ) -> tuple[str, ...]:
     """Return the dotted paths in which the server's connector differs from the blueprint; never the values.
 
     :param found: the connector as GET or search returns it, standalone or inside a model.
     :param version: the server's version, for the defaults that it fills in.
+    :param accepts: tells by its mark whether the connector's credential is right; default: its fingerprint does.
     """
-    parameters = dict(found.get("parameters") or {})
-    known = parameters.pop(MARK_CREDENTIAL, None)
+    paths = definition_differences(blueprint, found, version)
+    known = (found.get("parameters") or {}).get(MARK_CREDENTIAL)
+    right = accepts(known) if accepts else fingerprint.matches(known, credential)
+    return paths if right else tuple(sorted([*paths, "credential"]))
+
+
+def definition_differences(blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int, ...]) -> tuple[str, ...]:
+    """Return what `differences` does, but for the credential; that takes no slow fingerprint."""
+    parameters = {key: value for key, value in (found.get("parameters") or {}).items() if key not in LOOSE_MARKS}
     held = {**found, "parameters": parameters}
     one, other = _canonical(_written(blueprint), version), _canonical(held, version)
     if blueprint.connector.add_all_backend_roles:
         other["backend_roles"] = one["backend_roles"]  # they are those of whoever created it
-    paths = list(_differing(one, other))
-    if not fingerprint.matches(known, credential):
-        paths.append("credential")
-    return tuple(sorted(paths))
+    return tuple(sorted(_differing(one, other)))
 
 
 def _written(blueprint: Blueprint) -> dict[str, Any]:

@@ -22,7 +22,8 @@
         ├── InUse                 somebody still uses it
         ├── DeployFailed          the model cannot be deployed
         ├── RemoteModelRefused    the model's platform answered 4xx
-        └── SmokeTestFailed       the model answers, but not what the blueprint expects
+        ├── SmokeTestFailed       the model answers, but not what the blueprint expects
+        └── RotationFailed        a new credential or definition did not come to serve; says what serves
 
 A retry rule names a class, never a text.
 """
@@ -210,6 +211,10 @@ class RemoteModelRefused(Final):
 
 class SmokeTestFailed(Final):
     """The model answers, but not what the blueprint expects."""
+
+
+class RotationFailed(Final):
+    """The new credential or definition did not come to serve; the cause says what serves."""
 
 
 def _rebuild(cls: type[OpenSearchMLError], cause: str, evidence: str, fix: str) -> OpenSearchMLError:

@@ -174,6 +174,10 @@ class OpenSearchMLHook(BaseHook):
         plugins = self._read(self.client.cat.plugins, params={"format": "json"})
         return next((p["version"] for p in plugins if p["component"] == "opensearch-ml"), None)
 
+    def cluster_uuid(self) -> str:
+        """Return what tells the cluster from every other, whatever its address. Source: ``GET /``."""
+        return str(self._read(self.client.info)["cluster_uuid"])
+
     def cluster_settings(self) -> dict[str, Any]:
         """Return all effective settings, flat. Source: ``GET /_cluster/settings``."""
         found = self._read(
@@ -257,6 +261,13 @@ class OpenSearchMLHook(BaseHook):
         """Return connectors, each with its ``id``, oldest first. Source: ``POST …/connectors/_search``."""
         return self._search(self.client.plugins.ml.search_connectors, query)
 
+    def update_connector(self, connector_id: str, body: Mapping[str, Any]) -> None:
+        """Change a connector that no deployed model uses; keys of ``credential`` and ``parameters`` are merged.
+
+        Source: ``PUT …/connectors/{id}``.
+        """
+        self._write(self.client.plugins.ml.update_connector, connector_id=connector_id, body=dict(body))
+
     def delete_connector(self, connector_id: str) -> None:
         """Delete a connector; gone already counts as done. Source: ``DELETE …/connectors/{id}``."""
         self._delete(self.client.plugins.ml.delete_connector, connector_id=connector_id)
@@ -313,6 +324,16 @@ class OpenSearchMLHook(BaseHook):
     def predict(self, model_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return a model's answer. Sent once: a predict may cost money. Source: ``POST …/models/{id}/_predict``."""
         return self._write(self.client.plugins.ml.predict_model, model_id=model_id, body={"parameters": parameters})
+
+    def predictors(self, model_id: str) -> dict[str, str]:
+        """Return what answers a model's predicts on each node that has it deployed, by node id.
+
+        The value is another one as soon as the node has read the model's connector anew.
+        Source: ``GET …/profile/models/{id}``.
+        """
+        found = self._read(self.client.plugins.ml.get_profile_models, model_id=model_id).get("nodes") or {}
+        on_nodes = {node: told.get("models", {}).get(model_id, {}).get("predictor") for node, told in found.items()}
+        return {node: predictor for node, predictor in on_nodes.items() if predictor}
 
     # ---- tasks
 

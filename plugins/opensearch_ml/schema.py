@@ -74,7 +74,9 @@ class _Generator(GenerateJsonSchema):
 
 def _add_what_the_checks_know(definitions: dict[str, Any]) -> None:
     reference = {"$ref": "#/$defs/CredentialReference"}
-    definitions["CredentialReference"]["oneOf"] = [{"required": ["conn_id"]}, {"required": ["variable"]}]
+    definitions["CredentialReference"]["oneOf"] = [
+        {"required": [source]} for source in ("conn_id", "variable", "secret_id")
+    ]
     credential = definitions["Connector"]["properties"]["credential"]
     credential["properties"] = {
         key: {"anyOf": [{"type": "string"}, reference], "description": aws_checks.FORMS.get(key, "No secret")}

@@ -39,6 +39,7 @@ def database(airflow_home: Path) -> Iterator[None]:
 class Finished:
     """One run of a DAG, at its end.
 
+    :param tasks: by task id; the instances of a mapped one as ``task[0]``.
     :param log: what its tasks logged, as text.
     """
 
@@ -57,13 +58,17 @@ class Finished:
         """Everything that its tasks left behind, by task and key."""
         with create_session() as session:
             rows = session.scalars(select(XComModel).where(XComModel.run_id == self.run_id)).all()
-        return {(row.task_id, row.key): row.value for row in rows}
+        return {(_named(row.task_id, row.map_index), row.key): row.value for row in rows}
 
     @property
     def returned(self) -> Any:
         """What its only task returned."""
         (task_id,) = self.tasks
         return self.xcoms().get((task_id, "return_value"))
+
+
+def _named(task_id: str, map_index: int) -> str:
+    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
 
 
 Run = Callable[..., Finished]
@@ -84,7 +89,7 @@ def run_dag(database: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         assert bag.import_errors == {}
         capfd.readouterr()
         run = bag.dags[dag_id].test(run_conf=conf)
-        tasks = {task.task_id: task for task in run.get_task_instances()}
+        tasks = {_named(task.task_id, task.map_index): task for task in run.get_task_instances()}
         return Finished(dag_id, run.run_id, tasks, "".join(capfd.readouterr()))
 
     return run

@@ -37,6 +37,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         embedding.replace("dimension: ${variables.dimension}", "dimension: 7")
     )
     (blueprints / "both_at_once.yaml").write_text(embedding)
+    rotating = embedding.replace("openai_default", "rotated_key").replace("read_timeout: 30", "read_timeout: 1")
+    (blueprints / "rotating.yaml").write_text(rotating)  # the grace of a rotation is as long as its read timeout
     (blueprints / "unknown_field.yaml").write_text(embedding.replace("client_config:", "client_configs:"))
     (blueprints / "no_such_secret.yaml").write_text(embedding.replace("openai_default", "no_such_connection"))
     stack = Stack(
@@ -104,9 +106,9 @@ def objects(cluster: Cluster, blueprint: str) -> dict[str, int]:
     }
 
 
-def told(run: DagRun, task_id: str, attempt: int = 1) -> str:
+def told(run: DagRun, task_id: str, attempt: int = 1, map_index: int = -1) -> str:
     """What a person reads in a task's log."""
-    entries = run.log(task_id, attempt)
+    entries = run.log(task_id, attempt, map_index)
     return re.sub(r"\\n", "\n", entries)
 
 

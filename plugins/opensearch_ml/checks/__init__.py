@@ -22,6 +22,7 @@ from opensearch_ml.checks.functions import findings as functions
 from opensearch_ml.checks.headers import findings as headers
 from opensearch_ml.checks.models import findings as models
 from opensearch_ml.checks.protocol import findings as protocol
+from opensearch_ml.checks.rotation import findings as rotation
 from opensearch_ml.checks.secrets import findings as secrets
 from opensearch_ml.checks.texts import findings as texts
 from opensearch_ml.errors import Finding
@@ -38,7 +39,8 @@ COMPARING: dict[Callable[[Blueprint], Iterable[Finding]], re.Pattern[str]] = {
         (missing, r"connector\.credential"),
         (
             credentials,
-            r"connector\.(protocol|credential|(actions\.\d+\.)?headers.*|actions(\.\d+)?|client_config(\.mutual_tls_enabled)?)",
+            r"connector\.(protocol|credential|(actions\.\d+\.)?headers.*|actions(\.\d+)?|client_config(\.mutual_tls_enabled)?)"
+            r"|rotation(\.source)?",
         ),
         (protocol, r"connector\.(protocol|parameters)"),
         (actions, r"connector\.(protocol|actions(\.\d+(\.action_type|\.name)?)?)"),
@@ -48,6 +50,7 @@ COMPARING: dict[Callable[[Blueprint], Iterable[Finding]], re.Pattern[str]] = {
         (access, r"inline|.*\.(access_mode|backend_roles|add_all_backend_roles)(\..*)?"),
         (models, r"model\.(guardrails|interface|model_config).*"),
         (aws, r"connector\.(protocol|credential.*|parameters|actions(\.\d+(\.headers|\.url)?)?)|iam_role.*"),
+        (rotation, r"connector\.(protocol|credential.*)|rotation.*"),
     )
 }
 

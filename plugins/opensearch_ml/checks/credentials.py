@@ -22,7 +22,7 @@ CERTIFICATES = {"client_cert_pem", "client_key_pem", "client_cert_pkcs12", "ca_c
 def findings(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield a credential that is empty, and references that nothing uses."""
     connector = blueprint.connector
-    if not connector.credential and not connector.is_mcp:
+    if not connector.credential and not connector.is_mcp and not blueprint.supplied:
         yield Finding(
             "connector.credential",
             "is empty, which the server refuses even where no header uses it",

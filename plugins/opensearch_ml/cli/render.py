@@ -43,6 +43,8 @@ def requests(blueprint: Blueprint, target: Target | None = None) -> list[Request
 
 def _requests(blueprint: Blueprint, target: Target | None) -> Iterator[Request]:
     credential = {key: _shown(value) for key, value in blueprint.connector.credential.items()}
+    if blueprint.rotation:
+        credential |= dict.fromkeys(blueprint.supplied, f"<given by {blueprint.rotation.source}>")
     if settings := target.settings.as_cluster_settings() if target else {}:
         yield Request("ml_settings", "PUT", "/_cluster/settings", {"persistent": settings})
     trusted = [TRUSTED_ALREADY, *trusted_endpoints.missing(blueprint.trusted, [])]

@@ -11,13 +11,16 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from opensearch_ml import credentials, folders
+from opensearch_ml.aws import DEFAULT_CONNECTION
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Final, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import until_effective
+from opensearch_ml.rotation.sources import supply_for
 from opensearch_ml.steps.explain import explain
 
 if TYPE_CHECKING:
+    from opensearch_ml.rotation.supply import Supply
     from opensearch_ml.steps.changed import Changed
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -109,9 +112,27 @@ class OpenSearchMLBlueprintOperator(OpenSearchMLBaseOperator):
             self.blueprint, opensearch_conn_id=self.opensearch_conn_id, domain_arn=self.hook.domain_arn
         )
 
+
+class OpenSearchMLCredentialOperator(OpenSearchMLBlueprintOperator):
+    """Base of the operators that need a blueprint's credential.
+
+    :param aws_conn_id: connection of type ``aws`` of who reads AWS Secrets Manager, makes access keys or assumes the
+        role, where the blueprint says so (templated).
+    """
+
+    template_fields: Sequence[str] = ("aws_conn_id", *OpenSearchMLBlueprintOperator.template_fields)
+
+    def __init__(self, *, aws_conn_id: str = DEFAULT_CONNECTION, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.aws_conn_id = aws_conn_id
+
     def credential(self, blueprint: Blueprint) -> dict[str, str]:
         """Resolve the blueprint's credential; every secret in it is masked from here on."""
-        return credentials.resolve(blueprint, self.hook)
+        return credentials.resolve(blueprint, self.hook, aws_conn_id=self.aws_conn_id)
+
+    def supply(self, blueprint: Blueprint) -> Supply | None:
+        """Return what gives the credential where no references do."""
+        return supply_for(blueprint, self.hook, self.aws_conn_id)
 
 
 class OpenSearchMLAdminOperator(OpenSearchMLBaseOperator):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opensearch_ml.links import OpenSearchConnectorLink
-from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, OpenSearchMLCredentialOperator, fail_fast
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class OpenSearchCreateConnectorOperator(OpenSearchMLBlueprintOperator):
+class OpenSearchCreateConnectorOperator(OpenSearchMLCredentialOperator):
     """Create a blueprint's connector, unless it is there.
 
     :param blueprint: the blueprint's name (templated).
@@ -27,7 +27,8 @@ class OpenSearchCreateConnectorOperator(OpenSearchMLBlueprintOperator):
         if blueprint.inline:
             self.tell(f"{blueprint.name} has an internal connector, which is created with the model")
             return None
-        outcome = ensure_connector(self.hook, blueprint, self.credential(blueprint))
+        credential, supply = self.credential(blueprint), self.supply(blueprint)
+        outcome = ensure_connector(self.hook, blueprint, credential, supply=supply)
         OpenSearchConnectorLink.persist(context, self.hook.base_url, outcome.id)
         self.tell(outcome)
         return outcome.id

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from opensearch_ml.links import OpenSearchModelLink
-from opensearch_ml.operators.base import OpenSearchMLBaseOperator, OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.operators.base import (
+    OpenSearchMLBaseOperator,
+    OpenSearchMLBlueprintOperator,
+    OpenSearchMLCredentialOperator,
+    fail_fast,
+)
 from opensearch_ml.steps.deployment import start_deployment, undeploy
 from opensearch_ml.steps.model import delete_model_group, delete_models, ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
@@ -34,7 +39,7 @@ class OpenSearchCreateModelGroupOperator(OpenSearchMLBlueprintOperator):
         return outcome.id
 
 
-class OpenSearchRegisterModelOperator(OpenSearchMLBlueprintOperator):
+class OpenSearchRegisterModelOperator(OpenSearchMLCredentialOperator):
     """Register a blueprint's model, unless it is there.
 
     :param blueprint: the blueprint's name (templated).
@@ -46,7 +51,7 @@ class OpenSearchRegisterModelOperator(OpenSearchMLBlueprintOperator):
     template_fields: Sequence[str] = (
         "model_group_id",
         "connector_id",
-        *OpenSearchMLBlueprintOperator.template_fields,
+        *OpenSearchMLCredentialOperator.template_fields,
     )
     operator_extra_links = (OpenSearchModelLink(),)
 
@@ -64,6 +69,7 @@ class OpenSearchRegisterModelOperator(OpenSearchMLBlueprintOperator):
             model_group_id=self.model_group_id,
             connector_id=self.connector_id,
             credential=self.credential(blueprint) if blueprint.inline else None,
+            supply=self.supply(blueprint) if blueprint.inline else None,
         )
         OpenSearchModelLink.persist(context, self.hook.base_url, outcome.id)
         self.tell(outcome)
@@ -94,7 +100,7 @@ class OpenSearchDeployModelOperator(OpenSearchMLBaseOperator):
         return task_id
 
 
-class OpenSearchPredictOperator(OpenSearchMLBlueprintOperator):
+class OpenSearchPredictOperator(OpenSearchMLCredentialOperator):
     """Send a blueprint's smoke test to its model, and check the answer's content.
 
     :param blueprint: the blueprint's name (templated).
@@ -102,7 +108,7 @@ class OpenSearchPredictOperator(OpenSearchMLBlueprintOperator):
     :return: the model's id, which now is known to answer.
     """
 
-    template_fields: Sequence[str] = ("model_id", *OpenSearchMLBlueprintOperator.template_fields)
+    template_fields: Sequence[str] = ("model_id", *OpenSearchMLCredentialOperator.template_fields)
     operator_extra_links = (OpenSearchModelLink(),)
 
     def __init__(self, *, model_id: str, **kwargs: Any) -> None:

@@ -10,21 +10,26 @@ from opensearch_ml import OWNER, canonical
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.situation import CANARY_PREFIX
+from opensearch_ml.rotation.supply import Supply
 from opensearch_ml.steps.changed import Action, Changed
 from opensearch_ml.steps.once import create_once
 
 log = logging.getLogger(__name__)
 
-UNDO_OR_START_ANEW = (
-    "undo the change, or run opensearch_ml_teardown and then opensearch_ml_provision for this blueprint "
-    "(the model gets a new id)"
+UNDO_OR_ROTATE = (
+    "run opensearch_ml_rotate_credentials for this blueprint, which brings the change to the model under traffic and "
+    "keeps its id, or undo the change"
 )
 
 
-def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: Mapping[str, str]) -> Changed:
+def ensure_connector(
+    hook: OpenSearchMLHook, blueprint: Blueprint, credential: Mapping[str, str], *, supply: Supply | None = None
+) -> Changed:
     """Create the blueprint's connector unless one that agrees with it is there.
 
     :param credential: the resolved credential.
+    :param supply: gives the credential in its place, and only if a connector is to be created.
     :raises InUse: the connector differs from the blueprint and a model uses it; nothing was written.
     :raises UntrustedEndpoint: the cluster does not trust the connector's URL.
     Source: ``POST /_plugins/_ml/connectors/_create``.
@@ -35,17 +40,31 @@ def ensure_connector(hook: OpenSearchMLHook, blueprint: Blueprint, credential: M
         # The fingerprint is slow on purpose: once per connector, as long as nobody changes it.
         key = (found["id"], found.get("last_updated_time"))
         if key not in known:
-            known[key] = canonical.differences(blueprint, credential, found, hook.version)
+            accepts = supply.accepts if supply else None
+            known[key] = canonical.differences(blueprint, credential, found, hook.version, accepts=accepts)
         return known[key]
 
-    stale = [found for found in ours(hook, blueprint.name) if differences(found)]
+    def create() -> str:
+        if supply is None:
+            return hook.create_connector(canonical.connector_body(blueprint, credential))
+        return supply.give(
+            lambda new: hook.create_connector(canonical.connector_body(blueprint, new.credential, new.mark)),
+            [mark_of(found) for found in ours(hook, blueprint.name)],
+        )
+
+    def discard(loser: Mapping[str, Any]) -> None:
+        delete_if_unused(hook, loser["id"])
+        if supply:
+            supply.take_back(loser["id"])
+
+    stale = [found for found in provisioned(hook, blueprint.name) if differences(found)]
     for found in stale:
         if users := users_of(hook, found["id"]):
             raise _differs_in_use(blueprint, found["id"], users, differences(found))
     connector, created = create_once(
-        lambda: [found for found in ours(hook, blueprint.name) if not differences(found)],
-        lambda: hook.create_connector(canonical.connector_body(blueprint, credential)),
-        lambda loser: delete_if_unused(hook, loser["id"]),
+        lambda: [found for found in provisioned(hook, blueprint.name) if not differences(found)],
+        create,
+        discard,
     )
     left = tuple(f"{found['id']} was out of date; {delete_if_unused(hook, found['id'])}" for found in stale)
     action: Action = "created" if created else "updated" if left else "unchanged"
@@ -86,9 +105,33 @@ def ours(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
     )
 
 
+def provisioned(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+    """Return those of our connectors that are not a rotation's business, oldest first.
+
+    A rotation's candidate has no tested credential yet, so it must not be taken for the blueprint's; and as long as a
+    rotation is under way, the connector that served before is its way back.
+    """
+    found = ours(hook, blueprint_name)
+    if not any(_by_rotation(one) for one in found):
+        return found
+    users = hook.search_models({"terms": {"connector_id.keyword": [one["id"] for one in found]}})
+    canaries = {model["connector_id"] for model in users if model["name"].startswith(CANARY_PREFIX)}
+    in_use = {model["connector_id"] for model in users if not model["name"].startswith(CANARY_PREFIX)}
+    return [one for one in found if one["id"] in in_use or not (canaries or _by_rotation(one))]
+
+
+def mark_of(connector: Mapping[str, Any]) -> str | None:
+    """Return what a connector carries in the place of its credential's fingerprint."""
+    return (connector.get("parameters") or {}).get(canonical.MARK_CREDENTIAL)
+
+
 def users_of(hook: OpenSearchMLHook, connector_id: str) -> list[str]:
     """Return the ids of the models that use a connector, deployed or not."""
     return [model["id"] for model in hook.search_models({"term": {"connector_id.keyword": connector_id}})]
+
+
+def _by_rotation(found: Mapping[str, Any]) -> bool:
+    return canonical.MARK_RUN in (found.get("parameters") or {})
 
 
 def _differs_in_use(blueprint: Blueprint, connector_id: str, users: list[str], paths: tuple[str, ...]) -> InUse:
@@ -96,5 +139,5 @@ def _differs_in_use(blueprint: Blueprint, connector_id: str, users: list[str], p
         f"connector {connector_id} of {blueprint.name} differs from the blueprint and a model uses it; "
         "it was left as it is",
         evidence=f"differs in {', '.join(paths)}; used by model {', '.join(users)}",
-        fix=UNDO_OR_START_ANEW,
+        fix=UNDO_OR_ROTATE,
     )

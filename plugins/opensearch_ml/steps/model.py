@@ -12,6 +12,7 @@ from opensearch_ml.bodies import GROUP_MARK
 from opensearch_ml.errors import Conflict, InUse, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
+from opensearch_ml.rotation.supply import Supply
 from opensearch_ml.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.changed import Changed
@@ -56,35 +57,59 @@ def ensure_model(
     model_group_id: str,
     connector_id: str | None = None,
     credential: Mapping[str, str] | None = None,
+    supply: Supply | None = None,
 ) -> Changed:
     """Register the blueprint's model unless it is there; mend what differs in its own fields.
 
     :param connector_id: the standalone connector; None for an internal one, which needs `credential`.
+    :param supply: gives the credential of an internal one in its place, and only if a model is to be registered.
     :raises InUse: the internal connector differs from the blueprint; nothing was written.
     Source: ``POST /_plugins/_ml/models/_register``, ``PUT /_plugins/_ml/models/{id}``.
     """
     body = bodies.model(blueprint, model_group_id=model_group_id, connector_id=connector_id, credential=credential)
+
+    def register() -> str:
+        if supply is None or not blueprint.inline:
+            return hook.register_model(body)
+        return supply.give(
+            lambda new: hook.register_model(
+                bodies.model(blueprint, model_group_id=model_group_id, credential=new.credential, known=new.mark)
+            ),
+            [connectors.mark_of(model.get("connector") or {}) for model in ours(hook, blueprint)],
+        )
+
+    def discard(loser: Mapping[str, Any]) -> None:
+        hook.delete_model(loser["id"])
+        if supply:
+            supply.take_back(loser["id"])
+
     found, created = create_once(
         lambda: ours(hook, blueprint),
         # Registers into one group collide with 409; then the model is looked for, and tried again.
-        lambda: hook.register_model(body),
-        lambda loser: hook.delete_model(loser["id"]),
+        register,
+        discard,
     )
     what, model_id = f"model {blueprint.model_name}", found["id"]
     if created:
         return Changed(what, "created", model_id)
     if blueprint.inline and (
-        paths := canonical.differences(blueprint, credential or {}, found["connector"], hook.version)
+        paths := canonical.differences(
+            blueprint,
+            credential or {},
+            found["connector"],
+            hook.version,
+            accepts=supply.accepts if supply else None,
+        )
     ):
         raise InUse(
             f"the connector inside model {model_id} of {blueprint.name} differs from the blueprint",
             evidence=f"differs in {', '.join(paths)}",
-            fix=connectors.UNDO_OR_START_ANEW,
+            fix=connectors.UNDO_OR_ROTATE,
         )
     changes = {key: body[key] for key in UPDATABLE if key in body and not _holds(found.get(key), body[key])}
     if found.get("is_enabled") is False:
         changes["is_enabled"] = body.get("is_enabled", True)  # an interrupted teardown leaves the model disabled
-    if not blueprint.inline and found.get("connector_id") != connector_id:
+    if not blueprint.inline and not _uses(hook, blueprint, found, connector_id):
         changes["connector_id"] = connector_id
     if changes:
         persistently(lambda: hook.update_model(model_id, changes))
@@ -145,6 +170,12 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     # An update is not searchable at once (2.19 refreshes after a create only), but GET has it.
     current = [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
     return sorted(current, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
+
+
+def _uses(hook: OpenSearchMLHook, blueprint: Blueprint, model: Mapping[str, Any], connector_id: str | None) -> bool:
+    """Tell whether a model uses the connector, or one that a rotation has put in its place since it was looked up."""
+    used = model.get("connector_id")
+    return used == connector_id or used in [connector["id"] for connector in connectors.ours(hook, blueprint.name)]
 
 
 def _holds(found: Any, wanted: Any) -> bool:

@@ -18,6 +18,7 @@ from opensearch_ml.errors import (
     Transient,
 )
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.sources import supplying_source
 from opensearch_ml.steps import preflight_aws
 from opensearch_ml.steps.explain import ADMINISTRATOR, explain, how_to_map
 from opensearch_ml.steps.role_mapping import ML_ROLE, wanted_mappings
@@ -83,11 +84,13 @@ def preflight(
     """
     report = Report()
     blueprint = report.ask(load)
-    if blueprint and report.ask(lambda: credentials.resolve(blueprint, hook)) is not None:
+    if blueprint and report.ask(lambda: credentials.resolve(blueprint, hook, aws_conn_id=aws_conn_id)) is not None:
         count = len(blueprint.connector.references)
         report.seen.append(
             f"blueprint {blueprint.name} is valid" + (f", its {count} references resolve" if count else "")
         )
+    if blueprint and (source := supplying_source(blueprint, hook, aws_conn_id)) and (seen := report.ask(source.check)):
+        report.seen.append(seen)
     if preflight_aws.check(report, hook, aws_conn_id, blueprint):
         _cluster(report, hook, admin_hook, blueprint, target)
     return report

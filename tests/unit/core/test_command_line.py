@@ -15,7 +15,7 @@ import pytest
 import yaml
 from examples import CANARY, action, document
 from jsonschema import Draft202012Validator
-from test_bad_blueprints import CASES, SECRETS, changed, stood_in
+from test_bad_blueprints import CASES, GOOD, SECRETS, changed, stood_in
 
 from opensearch_ml import cli
 from opensearch_ml.cli.places import FINDINGS, OK, USAGE
@@ -400,6 +400,22 @@ def test_render_shows_an_internal_connector_inside_its_model(files, run):
     body = requests[2]["body"]
     assert "connector_id" not in body
     assert body["connector"]["credential"] == {"key": "<reference: password of connection openai_default>"}
+
+
+@pytest.mark.parametrize(
+    ("rotation", "keys"),
+    [
+        ({"source": "iam_user_key", "user_name": "models"}, ["access_key", "secret_key"]),
+        (
+            {"source": "assume_role", "role_arn": "arn:aws:iam::111122223333:role/models"},
+            ["access_key", "secret_key", "session_token"],
+        ),
+    ],
+)
+def test_render_shows_what_a_source_gives_as_that(rotation, keys, files, run):
+    files(blueprints__a={**GOOD["session"], "rotation": rotation})
+    credential = rendered(run, "blueprints/a.yaml")[1]["body"]["credential"]
+    assert credential == dict.fromkeys(keys, f"<given by {rotation['source']}>")
 
 
 def test_render_stops_at_the_connector_of_an_mcp_server(run):

@@ -20,6 +20,8 @@ from tests.unit.local.aws_cases import (
     status_of,
 )
 
+TRUST_IN_ACCOUNT = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+
 # ---- the simulator
 
 
@@ -187,3 +189,42 @@ def test_the_sessions_of_a_service_do_not_end_with_those_of_callers(account: Aws
     account.set(session_lifetime_s=0)
     account.expire_sessions()
     assert account.authorize("sagemaker:InvokeEndpoint", ENDPOINT, access_key_id=key) == "allowed"
+
+
+def test_sts_shortens_sessions_and_says_so(account: AwsAccount) -> None:
+    role = account.create_role("caller", [TRUST_IN_ACCOUNT])
+    account.set(longest_session_s=30)
+    told = account.client("sts").assume_role(RoleArn=role, RoleSessionName="one")["Credentials"]
+    assert told["Expiration"].timestamp() - time.time() <= 30
+    assert account.key(told["AccessKeyId"])["expires_at"] == told["Expiration"].timestamp()
+    account.set(longest_session_s=None)
+    told = account.client("sts").assume_role(RoleArn=role, RoleSessionName="one")["Credentials"]
+    assert told["Expiration"].timestamp() - time.time() > 3500
+
+
+def test_no_session_is_longer_than_its_role_allows(account: AwsAccount) -> None:
+    role = account.create_role("caller", [TRUST_IN_ACCOUNT], MaxSessionDuration=7200)
+    assume = account.client("sts").assume_role
+    assert assume(RoleArn=role, RoleSessionName="one", DurationSeconds=7200)
+    code, words = refusal(assume, RoleArn=role, RoleSessionName="one", DurationSeconds=7201)
+    assert code == "ValidationError"
+    assert "exceeds the MaxSessionDuration" in words
+
+
+def test_a_new_access_key_takes_its_time_to_be_known(account: AwsAccount) -> None:
+    account.create_user("airflow")
+    with account.checking_calls():
+        account.set(key_propagation_s=0.5)
+        key = account.client("iam").create_access_key(UserName="airflow")["AccessKey"]
+        own = {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+        ask = account.client("sts", **own).get_caller_identity
+        assert refusal(ask)[0] == "InvalidClientTokenId"
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            try:
+                assert ask()["Arn"].endswith("user/airflow")
+                break
+            except account.client("sts").exceptions.ClientError:
+                time.sleep(0.1)
+        else:
+            raise AssertionError("the key never came to be known")

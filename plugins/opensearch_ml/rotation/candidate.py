@@ -1,0 +1,185 @@
+"""The candidate connector and its canary model: made, given the new credential, tested, and taken away again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from functools import partial
+
+from opensearch_ml import canonical
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import RemoteModelBusy, SmokeTestFailed, UnresolvedCredential
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.retries import persistently
+from opensearch_ml.rotation.look import canaries, look
+from opensearch_ml.rotation.situation import CLAIMED, HELD_BY, canary_name
+from opensearch_ml.rotation.source import NextCredential
+from opensearch_ml.steps import connector as connectors
+from opensearch_ml.steps.deployment import look_at_deployment, not_in_time, start_deployment
+from opensearch_ml.steps.once import SETTLE_S
+from opensearch_ml.steps.predict import smoke_predict
+
+log = logging.getLogger(__name__)
+
+ID_TRIES = 6  # one id in four contains a hyphen
+DEPLOY_S = 60.0
+LOOK_EVERY_S = 0.05
+
+
+class Overtaken(Exception):  # noqa: N818 (it is no error: another run works)
+    """Another run claimed the model first.
+
+    :param holder: its token.
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+def claim(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
+    """Create a candidate that has no credential yet, and see whether it is the oldest: whose is, rotates.
+
+    The credential comes later, because making one may write at its source, which only one run may do.
+
+    :return: the candidate's id.
+    :raises Overtaken: another run's is older; ours is deleted again.
+    Source: ``POST /_plugins/_ml/connectors/_create``.
+    """
+    mine = _create(hook, blueprint, token)
+    time.sleep(SETTLE_S)  # not a wait for something: the time in which another run's candidate may still appear
+    first = next(iter(look(hook, blueprint).candidates), None)
+    if first and first.id != mine:
+        connectors.delete_if_unused(hook, mine)
+        raise Overtaken(first.run)
+    return mine
+
+
+def register_canary(
+    hook: OpenSearchMLHook, blueprint: Blueprint, connector_id: str, model_group_id: str, description: str
+) -> str:
+    """Register a canary, not deployed, in the model's own group, and return its id.
+
+    :raises Overtaken: another run has taken the same dead one's candidate over, and its canary is older.
+    Source: ``POST /_plugins/_ml/models/_register``.
+    """
+    body = {
+        "name": canary_name(blueprint.name),
+        "function_name": "remote",
+        "model_group_id": model_group_id,
+        "connector_id": connector_id,
+        "description": description,
+    }
+    mine = persistently(lambda: hook.register_model(body))
+    time.sleep(SETTLE_S)  # as in `claim`
+    first = next(iter(canaries(hook, blueprint.name)), None)
+    if first and first["id"] != mine and first["description"] != description:
+        persistently(partial(hook.delete_model, mine))
+        held = HELD_BY.search(first["description"] or "")
+        raise Overtaken(held["token"] if held else "")
+    return mine
+
+
+def give(
+    hook: OpenSearchMLHook, blueprint: Blueprint, connector_id: str, new: NextCredential, replaces: str | None
+) -> None:
+    """Write the new credential into a candidate that has none; the last time that it is changed.
+
+    :param replaces: the mark of the internal connector that it is for; nothing else would remember it.
+    :raises UnresolvedCredential: the source gives less than the candidate has places for.
+    Source: ``PUT /_plugins/_ml/connectors/{id}``, which merges: it fits a candidate whose credential is a placeholder.
+    """
+    marks = {canonical.MARK_CREDENTIAL: new.mark} | ({canonical.MARK_REPLACES: replaces} if replaces else {})
+    hook.keep_secret(new.credential.values())
+    if lacking := sorted(_placeholders(blueprint).keys() - new.credential.keys()):
+        # The update merges key by key, so the placeholder would stay and be sent.
+        raise UnresolvedCredential(
+            f"the next credential of {blueprint.name} lacks {', '.join(lacking)}",
+            evidence=f"connector.credential names {', '.join(sorted(blueprint.connector.credential))}; "
+            f"the source gives {', '.join(sorted(new.credential))}",
+            fix="remove the key from connector.credential, or have its source give it",
+        )
+    persistently(lambda: hook.update_connector(connector_id, {"credential": dict(new.credential), "parameters": marks}))
+
+
+def deploy(hook: OpenSearchMLHook, canary_id: str) -> None:
+    """Deploy the canary and wait until it is.
+
+    :raises DeployFailed: with the server's cause, per node.
+    """
+    until = time.monotonic() + DEPLOY_S
+    task_id = start_deployment(hook, canary_id)
+    while not (seen := look_at_deployment(hook, canary_id, task_id)).done:
+        if time.monotonic() > until:
+            raise not_in_time(canary_id, seen)
+        time.sleep(LOOK_EVERY_S)
+
+
+def test(hook: OpenSearchMLHook, blueprint: Blueprint, canary_id: str, *, predicts: int, answer_s: float) -> None:
+    """Ask the candidate through the canary; production does not meet it.
+
+    :param answer_s: a slower answer refuses it, in seconds.
+    :raises RemoteModelRefused: for instance 401: the credential is wrong.
+    :raises RemoteModelBusy: throttled, failing or slow.
+    :raises SmokeTestFailed: another answer than the blueprint expects, such as vectors of another dimension.
+    """
+    for number in range(predicts):
+        started = time.monotonic()
+        try:
+            told = smoke_predict(hook, blueprint, canary_id)
+        except SmokeTestFailed as error:
+            raise SmokeTestFailed(
+                f"the candidate answers, but not what {blueprint.name} expects",
+                evidence=error.evidence,
+                fix="give a credential of the same model, or correct the connector or smoke_test.expect",
+            ) from None
+        if (took_s := time.monotonic() - started) > answer_s:
+            raise RemoteModelBusy(
+                "the candidate is too slow",
+                evidence=f"predict {number + 1} of {predicts} took {took_s:.2f} s; {answer_s:g} s is the limit",
+                fix="ask the platform for the quota of this credential, or give the test a longer limit",
+            )
+        log.info("candidate of %s: %s", blueprint.name, told)
+
+
+def undeploy_canaries(hook: OpenSearchMLHook, blueprint_name: str) -> None:
+    """Undeploy every canary of a blueprint; nobody predicts on one, so nothing deploys it again."""
+    for canary in canaries(hook, blueprint_name):
+        persistently(partial(hook.undeploy_model, canary["id"]))
+
+
+def delete_canaries(hook: OpenSearchMLHook, blueprint_name: str) -> None:
+    """Delete every canary of a blueprint; they must be undeployed."""
+    for canary in canaries(hook, blueprint_name):
+        persistently(partial(hook.delete_model, canary["id"]))
+
+
+def delete_connectors(hook: OpenSearchMLHook, ids: Iterable[str]) -> list[str]:
+    """Delete connectors that no model uses; return what had to be left, one sentence each."""
+    outcomes = [connectors.delete_if_unused(hook, connector_id) for connector_id in ids]
+    return [str(outcome) for outcome in outcomes if outcome.action == "left"]
+
+
+def _create(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
+    body = canonical.connector_body(blueprint, _placeholders(blueprint), CLAIMED)
+    body["parameters"][canonical.MARK_RUN] = token
+    for _ in range(ID_TRIES):
+        created = hook.create_connector(body)
+        # The server's in-use check splits ids at the hyphen: one without never collides when it is retired.
+        if "-" not in created:
+            break
+        log.debug("candidate %s is made anew: its id could be taken for another connector's", created)
+        spare = created
+        persistently(partial(hook.delete_connector, spare))
+    else:
+        created = hook.create_connector(body)
+    return created
+
+
+def _placeholders(blueprint: Blueprint) -> dict[str, str]:
+    keys = dict.fromkeys(blueprint.connector.credential, CLAIMED)
+    literal = {key: value for key, value in blueprint.connector.credential.items() if isinstance(value, str)}
+    if blueprint.connector.protocol == "aws_sigv4" and "roleArn" not in literal:
+        keys |= dict.fromkeys(("access_key", "secret_key"), CLAIMED)  # the server takes none without
+    return keys | literal

@@ -1,0 +1,69 @@
+"""Why a rotation ends without the new credential: said with what serves now, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from opensearch_ml import canonical
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import OpenSearchMLError, RotationFailed
+from opensearch_ml.rotation.situation import Situation
+
+AGAIN = "run opensearch_ml_rotate_credentials again"
+
+
+def refused(
+    blueprint: Blueprint, error: Exception, *, step: str, serves: str, redact: Callable[[str], str]
+) -> RotationFailed:
+    """Return the error for a step that failed.
+
+    :param serves: what serves now, and what is left behind.
+    """
+    if isinstance(error, OpenSearchMLError):
+        cause, evidence, fix = error.cause, error.evidence, error.fix
+    else:
+        cause, evidence, fix = "an error that nobody foresaw", redact(f"{type(error).__name__}: {error}"), AGAIN
+    return RotationFailed(
+        f"rotation of {blueprint.name} failed at step {step}: {cause}; {serves}", evidence=evidence, fix=fix
+    )
+
+
+def nothing_to_rotate(blueprint: Blueprint, found: Situation) -> RotationFailed:
+    """Return the error for a blueprint that has no model here, or one on a connector that is not ours."""
+    if found.model is None:
+        seen = f"no model {blueprint.model_name} of ours is in the cluster"
+    else:
+        inside = "an internal connector" if "connector" in found.model else found.model.get("connector_id")
+        wanted = "an internal one" if blueprint.inline else "a standalone one of ours"
+        seen = f"model {found.model['id']} uses {inside}, where the blueprint has {wanted}"
+    return RotationFailed(
+        f"{blueprint.name} has nothing to rotate", evidence=seen, fix="run opensearch_ml_provision for this blueprint"
+    )
+
+
+def untestable(blueprint: Blueprint, found: Situation) -> RotationFailed | None:
+    """Return the error for a blueprint whose candidate nobody could test, or None."""
+    if blueprint.smoke_test is not None:
+        return None
+    return RotationFailed(
+        f"{blueprint.name} needs a swap, and has no smoke_test: a new credential that is wrong would meet production; "
+        "nothing was written, it serves as before",
+        evidence=f"model {(found.model or {}).get('id')}; blueprint {blueprint.name} has no smoke_test",
+        fix="add smoke_test to the blueprint: parameters for one predict, and what its answer must hold",
+    )
+
+
+def cannot_be_put(blueprint: Blueprint, found: Situation) -> RotationFailed | None:
+    """Return the error for a change that an internal connector cannot take, whose PUT only adds keys, or None."""
+    model: Mapping = found.model or {}
+    had = ((model.get("connector") or {}).get("parameters") or {}).keys() if blueprint.inline else ()
+    ours = {canonical.MARK_OWNER, canonical.MARK_BLUEPRINT, *canonical.LOOSE_MARKS}
+    removed = sorted(set(had) - blueprint.connector.parameters.keys() - ours)
+    if not removed:
+        return None
+    return RotationFailed(
+        f"model {model['id']} of {blueprint.name} has an internal connector, whose parameters cannot be taken away; "
+        "nothing was written, it serves as before",
+        evidence=f"the blueprint no longer has {', '.join(removed)}, and PUT merges parameters key by key",
+        fix="keep the parameters, with the values they should have, or use a standalone connector (inline: false)",
+    )

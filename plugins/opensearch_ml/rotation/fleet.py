@@ -1,0 +1,168 @@
+"""All models of a cluster at once: which of them may need a rotation. Two searches, whatever their number; no writes.
+
+What it says may be a second old: a rotation looks again, exactly, before it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from opensearch_ml import OWNER, canonical
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import InvalidBlueprint, OpenSearchMLError
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.situation import (
+    CANARY_PREFIX,
+    Move,
+    Situation,
+    canary_name,
+    next_move,
+    reasons,
+    situation,
+)
+from opensearch_ml.rotation.source import CredentialSource
+from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
+from opensearch_ml.rotation.sources.role_arn import RoleArnSource
+from opensearch_ml.rotation.sources.session_mark import SessionMark
+
+Document = Mapping[str, Any]
+
+NOBODY = "nobody"  # the token of no run: whatever serves, this run has not made it
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one model stands.
+
+    :param model_id: empty if the blueprint has none here.
+    :param why: what a rotation has to do or to tell, dotted paths or a few words; empty: nothing.
+    :param due: when the credential must be replaced; None: not by time.
+    :param ends: when it stops working by itself; None: it does not.
+    """
+
+    blueprint: str
+    model_id: str = ""
+    why: tuple[str, ...] = ()
+    due: datetime | None = None
+    ends: datetime | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it; times are ISO 8601."""
+        times = {name: at.isoformat() if at else None for name, at in (("due", self.due), ("ends", self.ends))}
+        return {**asdict(self), "why": list(self.why), **times}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything of ours in a cluster, as two searches return it.
+
+    :param connectors: those with our mark, oldest first.
+    :param models: those on these connectors, or with one of ours inside; canaries too; oldest first.
+    """
+
+    connectors: list[dict[str, Any]]
+    models: list[dict[str, Any]]
+    version: tuple[int, ...]
+
+    @property
+    def blueprints(self) -> set[str]:
+        """The names of the blueprints that have a model here."""
+        by_id = {one["id"]: _blueprint_of(one) for one in self.connectors}
+        named = {
+            by_id.get(model.get("connector_id", ""), "") or _blueprint_of(model.get("connector") or {})
+            for model in self.models
+            if not str(model.get("name")).startswith(CANARY_PREFIX)
+        }
+        return named - {""}
+
+    def situation(self, blueprint: Blueprint) -> Situation:
+        """Return what stands for one blueprint."""
+        its = [one for one in self.connectors if _blueprint_of(one) == blueprint.name]
+        ids = {one["id"] for one in its}
+        model = next(
+            (
+                one
+                for one in self.models
+                if one.get("name") == blueprint.model_name
+                and (one.get("connector_id") in ids or _blueprint_of(one.get("connector") or {}) == blueprint.name)
+            ),
+            None,
+        )
+        canaries = [one for one in self.models if one.get("name") == canary_name(blueprint.name)]
+        return situation(blueprint, model, its, canaries, self.version)
+
+
+def look_at_fleet(hook: OpenSearchMLHook) -> Fleet:
+    """Look at everything of ours.
+
+    Source: ``POST /_plugins/_ml/connectors/_search``, ``POST /_plugins/_ml/models/_search``.
+    """
+    connectors = hook.search_connectors({"term": {f"parameters.{canonical.MARK_OWNER}": OWNER}})
+    of_ours = [
+        {"term": {f"connector.parameters.{canonical.MARK_OWNER}": OWNER}},
+        {"prefix": {"name.keyword": CANARY_PREFIX}},
+        {"terms": {"connector_id.keyword": [one["id"] for one in connectors]}},
+    ]
+    models = hook.search_models({"bool": {"should": of_ours, "minimum_should_match": 1}})
+    return Fleet(connectors, models, hook.version)
+
+
+def standings(
+    fleet: Fleet,
+    names: Iterable[str],
+    *,
+    load: Callable[[str], Blueprint],
+    source_for: Callable[[Blueprint], CredentialSource],
+    force: bool = False,
+) -> list[Standing]:
+    """Tell of each blueprint whether its model may need a rotation.
+
+    What cannot be told, such as a file with findings or a source that does not answer, is a reason too: the rotation of
+    that model says why, and nobody else's is kept from its own.
+
+    :param names: of blueprints; one without a model here has nothing to rotate, which its rotation says.
+    """
+    return [_standing(fleet, name, load, source_for, force) for name in names]
+
+
+def _standing(
+    fleet: Fleet,
+    name: str,
+    load: Callable[[str], Blueprint],
+    source_for: Callable[[Blueprint], CredentialSource],
+    force: bool,
+) -> Standing:
+    try:
+        blueprint = load(name)
+    except InvalidBlueprint as invalid:
+        return Standing(name, why=(invalid.cause,))
+    found = fleet.situation(blueprint)
+    model_id = str((found.model or {}).get("id", ""))
+    if found.live is None:
+        return Standing(name, model_id, ("it has no model here, or one on another's connector",))
+    mark = found.live.mark
+    session = SessionMark.parse(mark)
+    ends = session.until if session else None
+    try:
+        source = source_for(blueprint)
+        serves = source.serves(mark)
+        if isinstance(source, RoleArnSource) and serves:
+            source.check()
+        left = source.left_over() if isinstance(source, IamUserKeySource) else None
+        due = source.due(mark)
+    except OpenSearchMLError as error:
+        return Standing(name, model_id, (error.cause,), ends=ends)
+    why = reasons(found.live, serves=serves, force=force, token=NOBODY)
+    if not why and left:
+        why = (left,)
+    if not why and next_move(found, why) is not Move.NOTHING:
+        why = ("what an earlier run left",)
+    return Standing(name, model_id, why, due, ends)
+
+
+def _blueprint_of(connector: Document) -> str:
+    marks = connector.get("parameters") or {}
+    return str(marks.get(canonical.MARK_BLUEPRINT, "")) if marks.get(canonical.MARK_OWNER) == OWNER else ""

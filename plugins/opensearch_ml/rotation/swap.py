@@ -1,0 +1,396 @@
+"""The swap: how a model comes to serve a new credential or a new definition, and keeps its id.
+
+    claim ─ register ─ recover ─ fetch ─ deploy ─ test ─ switch ─ prove ─ promote ─ grace ─ retire ─ delete old, canary
+    any failure up to the test: the candidate goes, and production never met it     after the switch: back, and proven
+
+After `promote` there is no way back, and no reason for one: the new one serves and is proven. A run that is killed, at
+any step, is taken up by the next one, by what stands in the cluster (`situation`); this module keeps nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.errors import OpenSearchMLError, RotationFailed
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation import candidate, failures, prove
+from opensearch_ml.rotation.lease import Lease, LeaseLost, is_alive
+from opensearch_ml.rotation.look import look
+from opensearch_ml.rotation.record import (
+    DEFAULT_LIMITS,
+    Journal,
+    Limits,
+    Outcome,
+    RotationRecord,
+    Step,
+    StepTime,
+    no_journal,
+)
+from opensearch_ml.rotation.situation import CLAIMED, Connector, Move, Situation, marks_of, next_move, reasons, tellable
+from opensearch_ml.rotation.source import CredentialSource, NextCredential
+from opensearch_ml.rotation.switch import Switch
+from opensearch_ml.steps import connector as connectors
+
+log = logging.getLogger(__name__)
+
+
+def rotate(
+    hook: OpenSearchMLHook,
+    blueprint: Blueprint,
+    source: CredentialSource,
+    *,
+    token: str,
+    limits: Limits = DEFAULT_LIMITS,
+    force: bool = False,
+    on_step: Journal = no_journal,
+) -> RotationRecord:
+    """Make the blueprint's model serve what the blueprint and its source say now, without losing a predict.
+
+    :param token: of this run; a retry has the same one, and goes on at once.
+    :param force: also when nothing differs.
+    :param on_step: called before and after each step.
+    :return: what was done; ``busy`` if another run rotates this model.
+    :raises RotationFailed: the candidate was refused, or did not come to serve; says what serves.
+    :raises Transient: the cluster did not answer before anything was written.
+    """
+    return _Rotation(hook, blueprint, source, tellable(token), limits, force, on_step).run()
+
+
+class _Rotation:
+    """One run; its attributes are what it has seen and done so far."""
+
+    def __init__(
+        self,
+        hook: OpenSearchMLHook,
+        blueprint: Blueprint,
+        source: CredentialSource,
+        token: str,
+        limits: Limits,
+        force: bool,
+        on_step: Journal,
+    ) -> None:
+        self.hook, self.blueprint, self.source = hook, blueprint, source
+        self.token, self.limits, self.force, self.on_step = token, limits, force, on_step
+        self.lease = Lease(hook, token, limits.lease_s)
+        self.found = Situation(None, None)
+        self.why: tuple[str, ...] = ()
+        self.new: NextCredential | None = None
+        self.switch: Switch | None = None
+        self.at: Step | None = None
+        self.steps: list[StepTime] = []
+        self.details: list[str] = []
+        self.tested = self.proven = self.nodes = 0
+
+    def run(self) -> RotationRecord:
+        with self.lease:
+            try:
+                self.look()
+                return self.go_on() if self.nobody_lives() else self.busy(self.found.holder)
+            except (LeaseLost, candidate.Overtaken) as other:
+                return self.busy(other.holder)
+
+    # ---- what to do
+
+    def look(self) -> None:
+        self.found = look(self.hook, self.blueprint)
+        if self.found.live is None:
+            raise failures.nothing_to_rotate(self.blueprint, self.found)
+        serves = self.source.serves(self.live.mark)
+        self.why = reasons(self.live, serves=serves, force=self.force, token=self.token)
+
+    def nobody_lives(self) -> bool:
+        if self.found.holder in (None, "", self.token):
+            return True
+        if is_alive(self.hook, self.blueprint, self.found, self.limits.lease_s):
+            return False
+        log.warning("run %s is dead; this run goes on where it stopped", self.found.holder)
+        self.details.append(f"taken over from run {self.found.holder}, which was killed")
+        return True
+
+    def go_on(self) -> RotationRecord:
+        if self.found.canaries:
+            self.lease.take(self.found.canaries[0].id)
+            self.look()  # only from here on does nobody else change anything
+        move = next_move(self.found, self.why)
+        log.info("%s: %s (%s)", self.blueprint.name, move.value, ", ".join(self.why) or "what serves is right")
+        if move is Move.REPLACE:
+            return self.replace()
+        if move is Move.FINISH:
+            return self.finish()
+        if move is Move.CLEAN:
+            self.clean()
+        return self.record("unchanged")
+
+    # ---- the three ways
+
+    def replace(self) -> RotationRecord:
+        old = self.live
+        if refusal := failures.untestable(self.blueprint, self.found) or failures.cannot_be_put(
+            self.blueprint, self.found
+        ):
+            raise refusal
+        with self.or_undone():
+            made = self.candidate()
+            if not self.why:  # between the first look and the claim another run has come and gone
+                self.clean()
+                return self.record("unchanged")
+            self.fetch(made)
+            self.test()
+            self.switch = self.switch_to(made.id, back_to=old.id or None, previous=self.source.previous())
+            with self.step(Step.SWITCH):
+                self.lease.renew()  # for certain: from here on production is changed
+                self.switch.forth()
+            self.prove_and_promote()
+        unused = [one for one in (*self.found.candidates, *self.found.retired) if one.id != made.id]
+        self.wait_and_retire(time.monotonic(), [old, *unused])
+        return self.record("rotated", old)
+
+    def finish(self) -> RotationRecord:
+        """The run that switched was killed: which of its last steps it did, is not known, and each may be repeated."""
+        self.why = ("finished",)
+        self.new = self.source.resume(str(self.live.mark))
+        old = self.replaced()
+        since = time.monotonic() - self.seconds_since_switch()
+        self.switch = self.switch_to(self.live.id, back_to=old[-1].id or None if old else None)
+        with self.or_undone():
+            with self.step(Step.SWITCH):
+                self.switch.again()
+            self.prove_and_promote()
+        self.wait_and_retire(since, old)
+        return self.record("rotated", old[-1] if old else None)
+
+    def clean(self) -> None:
+        """Live is right: take away what no run needs any more."""
+        if self.found.canaries or self.found.candidates:
+            with self.step(Step.RECOVER):
+                self.details += self.source.recover(self.live.mark, marks_of(self.found.retired))
+        self.take_away([one.id for one in (*self.found.candidates, *self.found.retired)])
+
+    # ---- up to the switch
+
+    def candidate(self) -> Connector:
+        """Return the candidate to go on with: one that a killed run left, or a new one; and see to its canary."""
+        made = next((one for one in self.found.candidates if self.is_usable(one)), None)
+        if made is None and (self.found.canaries or self.found.candidates):
+            log.info("%s: what a killed run left does not fit any more, and is deleted", self.blueprint.name)
+            self.take_away([one.id for one in self.found.candidates])
+        if made is None:
+            with self.step(Step.CLAIM):
+                made_id = candidate.claim(self.hook, self.blueprint, self.token)
+            self.look()
+            made = next(one for one in self.found.candidates if one.id == made_id)
+        if self.why and not any(canary.connector_id == made.id for canary in self.found.canaries):
+            with self.step(Step.REGISTER):
+                group_id = str((self.found.model or {})["model_group_id"])
+                described = self.lease.description
+                self.lease.take(candidate.register_canary(self.hook, self.blueprint, made.id, group_id, described))
+        return made
+
+    def is_usable(self, left: Connector) -> bool:
+        if left.differs or left.mark is None:
+            return False
+        if left.mark == CLAIMED:
+            return True
+        known = self.source.resume(left.mark)
+        if known and not known.credential and self.blueprint.inline:
+            self.source.abandon(known)  # an internal connector needs the secret once more, and nobody has it
+            return False
+        self.new = known
+        return known is not None
+
+    def fetch(self, made: Connector) -> None:
+        with self.step(Step.RECOVER):
+            others = marks_of((*self.found.candidates, *self.found.retired))
+            self.details += self.source.recover(self.live.mark, others)
+        with self.step(Step.FETCH):
+            if made.mark == CLAIMED:
+                self.new = self.source.next()
+                candidate.give(self.hook, self.blueprint, made.id, self.new, None if self.live.id else self.live.mark)
+
+    def test(self) -> None:
+        canary_id = self.lease.canary_id
+        with self.step(Step.DEPLOY):
+            candidate.deploy(self.hook, canary_id)
+        with self.step(Step.TEST):
+            answer_s = self.limits.answer_s or self.live.in_flight_s
+            predicts = self.limits.test_predicts
+            candidate.test(self.hook, self.blueprint, canary_id, predicts=predicts, answer_s=answer_s)
+            self.tested = predicts
+
+    # ---- from the switch on
+
+    def switch_to(self, connector_id: str, *, back_to: str | None, previous: Mapping[str, str] | None = None) -> Switch:
+        return Switch(
+            self.hook,
+            self.blueprint,
+            self.found.model or {},
+            to=connector_id,
+            new=self.new,
+            token=self.token,
+            back_to=back_to,
+            previous=previous,
+        )
+
+    def prove_and_promote(self) -> None:
+        with self.step(Step.PROVE):
+            self.prove()
+        with self.step(Step.PROMOTE):
+            if self.new:
+                self.source.promote(self.new)
+
+    def prove(self) -> None:
+        before = self.switch.before if self.switch else {}
+        self.nodes = prove.until_every_node_serves(self.hook, self.model_id, before, timeout_s=self.limits.serve_s)
+        if not self.nodes or (self.found.model or {}).get("is_enabled") is False:
+            self.details.append("the model is not deployed or disabled, so it was not asked")
+            return
+        predicts = self.limits.proof_predicts * self.nodes
+        self.proven = prove.ask(self.hook, self.blueprint, self.model_id, predicts)
+
+    def wait_and_retire(self, since: float, old: list[Connector]) -> None:
+        """What follows once the new one serves for good; an error here is told, and the next run goes on."""
+        try:
+            with self.step(Step.GRACE):
+                self.wait(since, max((one.in_flight_s for one in old), default=self.live.in_flight_s))
+            with self.step(Step.RETIRE):
+                self.retire(old)
+            with self.step(Step.DELETE_OLD):
+                self.details += candidate.delete_connectors(self.hook, [one.id for one in old if one.id])
+            self.take_away([one.id for one in self.found.candidates] if self.blueprint.inline else [])
+        except OpenSearchMLError as error:
+            raise self.failed(error, self.at, "the new one serves, and the next run retires the old one") from error
+
+    def replaced(self) -> list[Connector]:
+        """What the killed run has replaced, as far as it is there still."""
+        if not self.blueprint.inline:
+            return list(self.found.retired)
+        before = [one.replaces for one in self.found.candidates if one.mark == self.live.mark]
+        return [Connector(id="", mark=before[0], in_flight_s=self.live.in_flight_s)] if before else []
+
+    def retire(self, old: list[Connector]) -> None:
+        serving = self.new.mark if self.new else self.live.mark
+        for one in old:
+            users = connectors.users_of(self.hook, one.id) if one.id else []
+            if users:
+                self.details.append(f"{one.id} is used by model {', '.join(users)}, so its credential was not retired")
+            elif one.mark not in (serving, CLAIMED):
+                self.details += self.source.retire(one.mark)
+
+    def wait(self, since: float, in_flight_s: float) -> None:
+        until = since + self.limits.grace_s + min(in_flight_s, self.limits.grace_max_s)
+        if (rest := until - time.monotonic()) > 0:
+            log.info("%s: calls in flight have ended in %.0f s; then the old one retires", self.blueprint.name, rest)
+            time.sleep(rest)  # for nothing that could be seen: the calls are between the cluster and the platform
+
+    def seconds_since_switch(self) -> float:
+        if not self.lease.canary_id:
+            return 0.0
+        self.lease.renew()  # writes the canary, whose time is now the cluster's own now
+        return prove.seconds_between(self.hook, self.model_id, self.lease.canary_id)
+
+    # ---- the ways out
+
+    @contextmanager
+    def or_undone(self) -> Iterator[None]:
+        """Undo everything if the block fails, and tell why."""
+        try:
+            yield
+        except (LeaseLost, candidate.Overtaken):
+            raise
+        except Exception as error:
+            failed_at = self.at
+            raise self.failed(error, failed_at, self.undo()) from error
+
+    def undo(self) -> str:
+        """Go back, take the candidate away, and say what serves."""
+        served_new = self.switch is not None and self.switch.tried
+        try:
+            if self.switch and served_new:
+                with self.step(Step.BACK):
+                    self.switch.back()
+                with self.step(Step.PROVE_BACK):
+                    self.prove_back(self.switch)
+                with self.step(Step.GRACE):
+                    self.wait(time.monotonic(), self.live.in_flight_s)
+            with self.step(Step.ABANDON):
+                if self.new:
+                    self.source.abandon(self.new)
+            self.take_away([one.id for one in look(self.hook, self.blueprint).candidates])
+        except OpenSearchMLError as worse:
+            serves = "the model was switched" if served_new else "the old one serves"
+            return f"{serves}, and the rest is left to the next run, because undoing it failed too: {worse.cause}"
+        return "the old one serves, and nothing is left behind"
+
+    def prove_back(self, switch: Switch) -> None:
+        limit_s = self.limits.serve_s
+        if nodes := prove.until_every_node_serves(self.hook, self.model_id, switch.before, timeout_s=limit_s):
+            prove.ask(self.hook, self.blueprint, self.model_id, self.limits.proof_predicts * nodes)
+
+    def take_away(self, ids: list[str]) -> None:
+        with self.step(Step.UNDEPLOY_CANARY):
+            candidate.undeploy_canaries(self.hook, self.blueprint.name)
+        with self.step(Step.DELETE_CANARY):
+            self.lease.release()
+            candidate.delete_canaries(self.hook, self.blueprint.name)
+        with self.step(Step.DELETE_CANDIDATE):
+            self.details += candidate.delete_connectors(self.hook, ids)
+
+    # ---- what it tells
+
+    @property
+    def live(self) -> Connector:
+        assert self.found.live is not None  # noqa: S101 `look` has made sure
+        return self.found.live
+
+    @property
+    def model_id(self) -> str:
+        return str((self.found.model or {}).get("id", ""))
+
+    @contextmanager
+    def step(self, step: Step) -> Iterator[None]:
+        self.lease.check()
+        self.at = step
+        self.on_step(step, "before")
+        started, clock = datetime.now(timezone.utc), time.monotonic()
+        log.info("%s: %s", self.blueprint.name, step.value)
+        yield
+        self.steps.append(
+            StepTime(step.value, started.isoformat(timespec="milliseconds"), round(time.monotonic() - clock, 3))
+        )
+        self.on_step(step, "after")
+
+    def failed(self, error: Exception, at: Step | None, serves: str) -> RotationFailed:
+        step = at.value if at else "the first look"
+        return failures.refused(self.blueprint, error, step=step, serves=serves, redact=self.hook.redact)
+
+    def busy(self, holder: str | None) -> RotationRecord:
+        self.details.append(f"run {holder} rotates it" if holder else "somebody has deleted its canary")
+        return self.record("busy")
+
+    def record(self, outcome: Outcome, old: Connector | None = None) -> RotationRecord:
+        rotated = outcome == "rotated"
+        live = look(self.hook, self.blueprint).live if rotated else self.found.live
+        mark = (live.mark if live else None) or ""
+        return RotationRecord(
+            outcome=outcome,
+            blueprint=self.blueprint.name,
+            model_id=self.model_id,
+            source=self.source.name,
+            why=self.why if rotated else (),
+            old_connector=old.id if old else "",
+            new_connector=live.id if live else "",
+            old_mark=(old.mark if old else None) or "",
+            new_mark=mark,
+            version=self.new.version if self.new else "",
+            steps=tuple(self.steps),
+            test_predicts=self.tested,
+            proof_predicts=self.proven,
+            nodes=self.nodes,
+            next_due=self.source.due(mark or None),
+            details=tuple(self.details),
+        )

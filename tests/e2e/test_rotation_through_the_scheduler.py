@@ -1,0 +1,194 @@
+"""Through a real scheduler: a connection gets another key, and the model that serves gets it too, or keeps the old."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from local.airflow_standalone import AirflowStandalone, DagRun
+from local.aws_account.process import AwsAccount
+from local.model_endpoints.keys import bearer_fingerprint
+from local.model_endpoints.process import ModelEndpoints
+from local.stack import Stack
+from tests.conftest import Cluster
+from tests.e2e.conftest import BLUEPRINTS, files_below, state_of, told
+
+PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
+ROTATE = "opensearch_ml_rotate_credentials"
+BLUEPRINT, CONNECTION = "rotating", "rotated_key"
+FIRST, SECOND, WRONG = (f"sk-canary-e2e-{name}-7Rq3" for name in ("first", "second", "wrong"))
+
+
+@pytest.fixture(scope="module")
+def accepted(stack: Stack, e2e_cluster: Cluster) -> Iterator[ModelEndpoints]:
+    """The model endpoints, which accept the first and the second key besides."""
+    endpoints = stack.model_endpoints
+    assert endpoints
+    endpoints.replace_keys({**stack.keys, "openai": [*stack.keys["openai"], FIRST, SECOND]})
+    yield endpoints
+    endpoints.replace_keys(stack.keys)
+
+
+@pytest.fixture(scope="module")
+def model_id(stack: Stack, accepted: ModelEndpoints) -> str:
+    """A model that serves with the first key."""
+    assert stack.airflow
+    write_connection(stack.airflow, FIRST)
+    run = stack.airflow.run(PROVISION, {"blueprint": BLUEPRINT})
+    assert run.state == "success"
+    return str(run.xcom("smoke_predict"))
+
+
+def write_connection(airflow: AirflowStandalone, key: str) -> None:
+    """What a person does in Airflow's list of connections."""
+    body = {"connection_id": CONNECTION, "conn_type": "generic", "password": key}
+    if airflow.api.get(f"/api/v2/connections/{CONNECTION}").status_code == 200:
+        answer = airflow.api.patch(f"/api/v2/connections/{CONNECTION}", json=body)
+    else:
+        answer = airflow.api.post("/api/v2/connections", json=body)
+    answer.raise_for_status()
+
+
+def rotate(airflow: AirflowStandalone, **conf: Any) -> DagRun:
+    return airflow.run(ROTATE, {"blueprints": [BLUEPRINT], **conf})
+
+
+def serving(cluster: Cluster, endpoints: ModelEndpoints, model_id: str) -> set[str]:
+    """The fingerprints of the keys that the model endpoint sees when the model is asked."""
+    since = time.time()
+    for _ in range(3):
+        body = {"parameters": {"input": ["x"]}}
+        cluster.request("POST", f"/_plugins/_ml/models/{model_id}/_predict", json=body).raise_for_status()
+    return set(endpoints.counts_by_fingerprint(since=since))
+
+
+def test_a_new_key_comes_to_serve_and_the_event_says_so(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, accepted: ModelEndpoints, model_id: str
+) -> None:
+    assert serving(e2e_cluster, accepted, model_id) == {bearer_fingerprint(FIRST)}
+    write_connection(airflow, SECOND)
+    run = rotate(airflow)
+    assert run.state == "success"
+    assert serving(e2e_cluster, accepted, model_id) == {bearer_fingerprint(SECOND)}
+    record = run.xcom("rotate", map_index=0)
+    assert (record["outcome"], record["model_id"], record["why"]) == ("rotated", model_id, ["credential"])
+    [task] = [task for task in run.tasks() if task["task_id"] == "rotate"]
+    assert task["rendered_map_index"] == BLUEPRINT
+    events = airflow.api.get("/api/v2/assets/events", params={"source_dag_id": ROTATE, "source_run_id": run.run_id})
+    [event] = events.json()["asset_events"]
+    assert (event["uri"], event["extra"]) == (f"opensearch-ml://local/{BLUEPRINT}", record)
+
+
+def test_a_wrong_key_is_refused_told_and_never_serves(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, accepted: ModelEndpoints, model_id: str
+) -> None:
+    write_connection(airflow, WRONG)
+    run = rotate(airflow)
+    assert run.state == "failed"
+    assert {state_of(run, task) for task in ("rotate", "summary")} == {"failed"}
+    for log in (told(run, "rotate", map_index=0), told(run, "summary")):
+        assert "the model's platform refuses the connector's credential" in log
+        assert "the old one serves, and nothing is left behind" in log
+        assert "fix: " in log
+    assert serving(e2e_cluster, accepted, model_id) == {bearer_fingerprint(SECOND)}
+
+
+def test_a_run_with_nothing_to_do_writes_nothing(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, accepted: ModelEndpoints, model_id: str
+) -> None:
+    write_connection(airflow, SECOND)
+    before = e2e_cluster.writes()
+    run = rotate(airflow)
+    assert (run.state, state_of(run, "rotate")) == ("success", "skipped")
+    assert e2e_cluster.writes() == before
+    assert f"model {model_id} is as it should be" in told(run, "find")
+    assert "1 models: 1 unchanged" in told(run, "summary")
+
+
+# ---- sessions, which end by themselves
+
+SESSION, ROLE_NAME, LIFETIME_S = "session", "models", 40
+ANYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+
+
+@pytest.fixture
+def sessions(stack: Stack, airflow: AirflowStandalone, accepted: ModelEndpoints) -> Iterator[AwsAccount]:
+    """The stack's account, and a blueprint that signs with sessions of a role; torn down afterwards."""
+    account = stack.moto
+    assert account
+    role_arn = account.create_role(ROLE_NAME, [ANYBODY], [{"Effect": "Allow", "Action": "*", "Resource": "*"}])
+    account.create_sagemaker_endpoint("opensearch-embedding")
+    accepted.use_account(account.url)
+    document = yaml.safe_load((BLUEPRINTS / "sagemaker_embedding_static_keys.yaml").read_text())
+    document["variables"]["sagemaker_url"] = accepted.url
+    document["connector"]["client_config"]["read_timeout"] = 1
+    del document["connector"]["credential"]
+    document["rotation"] = {"source": "assume_role", "role_arn": role_arn}
+    path = stack.folder / "blueprints" / f"{SESSION}.yaml"
+    path.write_text(yaml.safe_dump(document))
+    until(lambda: SESSION in offered(airflow), "the DAG's form names the blueprint")
+    yield account
+    # The chain of runs ends with the model.
+    assert airflow.run(TEARDOWN, {"blueprint": SESSION}).state == "success"
+    path.unlink()
+    account.delete_role(ROLE_NAME)
+    accepted.use_account(None)
+
+
+def offered(airflow: AirflowStandalone) -> list[str]:
+    params = airflow.api.get(f"/api/v2/dags/{PROVISION}/details").json()["params"]
+    return list(params["blueprint"]["schema"].get("enum", []))
+
+
+def planned(airflow: AirflowStandalone) -> list[dict[str, Any]]:
+    """The runs that a run has planned, the soonest first."""
+    runs = airflow.api.get(f"/api/v2/dags/{ROTATE}/dagRuns", params={"order_by": "run_after"}).json()["dag_runs"]
+    return [run for run in runs if run["dag_run_id"].startswith("due__")]
+
+
+def until(done: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.25)
+
+
+def test_a_run_plans_the_next_one_for_when_the_session_is_due_and_that_one_replaces_it(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, sessions: AwsAccount
+) -> None:
+    run = airflow.run(PROVISION, {"blueprint": SESSION})
+    assert run.state == "success"
+    model_id = run.xcom("smoke_predict")
+    sessions.set(longest_session_s=LIFETIME_S)
+    run = airflow.run(ROTATE, {"blueprints": [SESSION], "force": True})
+    sessions.set(longest_session_s=None)
+    short = run.xcom("rotate", map_index=0)
+    assert (run.state, short["outcome"], short["source"]) == ("success", "rotated", "assume_role")
+    [plan] = planned(airflow)
+    assert plan["conf"]["opensearch_conn_id"] == "opensearch_default"
+    next_run = DagRun(airflow, ROTATE, plan["dag_run_id"])
+    assert next_run.wait() == "success"
+    started, due = (datetime.fromisoformat(next_run.details()[key]) for key in ("start_date", "run_after"))
+    assert timedelta() <= started - due < timedelta(seconds=15)
+    replaced = next_run.xcom("rotate", map_index=0)
+    assert (replaced["old_connector"], replaced["model_id"]) == (short["new_connector"], model_id)
+    # And so on: half an hour later, because this session lasts an hour.
+    assert datetime.fromisoformat(planned(airflow)[-1]["run_after"]) - started > timedelta(minutes=20)
+
+
+def test_no_key_is_in_any_log_xcom_event_or_row(stack: Stack, model_id: str) -> None:
+    """Everything above ran at log level DEBUG."""
+    files = [content for path, content in files_below(stack.folder / "airflow") if path.name != "secrets.json"]
+    files += [node.log_path.read_bytes() for node in stack.opensearch.nodes]
+    whole = b"".join(files)
+    account = stack.moto
+    assert account
+    sessions = [session[part] for session in account.sessions() for part in ("secret_access_key", "session_token")]
+    assert sessions
+    assert [secret for secret in (FIRST, SECOND, WRONG, *sessions) if secret.encode() in whole] == []
+    assert model_id.encode() in whole  # the search does find what is there

@@ -1,0 +1,96 @@
+"""docs/rotation.md shows the DAG, the sources, the configuration and the summary as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+
+from opensearch_ml import notifications
+from opensearch_ml.rotation.schedule import DAILY
+from opensearch_ml.rotation.summary import Row, table
+from opensearch_ml.rotation_section import RotationSection, Source
+from tests.conftest import REPOSITORY
+from tests.unit.markdown import blocks, links, rows
+
+FOLDER = REPOSITORY / "docs"
+TEXT = (FOLDER / "rotation.md").read_text()
+
+# The mail provider is the reader's own.
+SMTP_DOUBLE = """
+SEEN = []
+class SmtpNotifier:
+    def __init__(self, **given):
+        self.given = given
+    def __call__(self, context):
+        SEEN.append((self.given, context))
+"""
+
+
+@pytest.fixture(scope="module")
+def dag() -> DAG:
+    bag = DagBag(REPOSITORY / "dags")
+    return bag.dags["opensearch_ml_rotate_credentials"]
+
+
+def names(heading: str) -> list[str]:
+    return [cells[0].strip("`") for cells in rows(TEXT, heading)]
+
+
+def test_the_tasks_are_the_dags_in_their_order(dag: DAG) -> None:
+    assert names("## What a run does") == [task.task_id for task in dag.topological_sort()]
+    assert re.findall(r"\w\[(\w+)\]", blocks(TEXT, "mermaid")[0]) == names("## What a run does")
+
+
+def test_the_parameters_are_those_of_the_form(dag: DAG) -> None:
+    below = TEXT.partition("By hand, its form takes")[2]
+    assert [cells[0].strip("`") for cells in rows(f"\n# form\n{below}", "# form")] == list(dag.params)
+
+
+def test_the_time_of_day_is_the_schedules() -> None:
+    minute, hour, *_ = DAILY.split()
+    assert f"daily at {int(hour):02}:{minute} UTC" in TEXT
+
+
+def test_the_sources_are_those_that_a_blueprint_may_name() -> None:
+    assert names("## Where the next credential comes from") == list(get_args(Source))
+    [shown] = blocks(TEXT, "yaml")
+    assert RotationSection.model_validate(yaml.safe_load(shown)["rotation"]) == RotationSection()
+    fields = {"refresh_at", "delete_after_h"}
+    assert all(f"`{field}`" in TEXT and field in RotationSection.model_fields for field in fields)
+
+
+def test_the_option_and_what_a_notifier_finds_are_the_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    [command] = blocks(TEXT, "sh")
+    variable, path = re.findall(r"export (\w+)=(\S+)", command)[0]
+    assert variable == f"AIRFLOW__{notifications.SECTION}__{notifications.OPTION}".upper()
+    [code] = blocks(TEXT, "python")
+    (tmp_path / "alerts.py").write_text(SMTP_DOUBLE + re.sub(r"from airflow\.providers.*\n", "", code))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(variable, path)
+    notifications.tell({}, "subject", "text")
+    import alerts  # type: ignore[import-not-found]
+
+    [(given, context)] = alerts.SEEN
+    used = {name for value in given.values() for name in re.findall(r"rotation\.(\w+)", value)}
+    assert used == set(context["rotation"]) == {"subject", "text"}
+
+
+def test_the_summary_is_what_is_written() -> None:
+    shown = next(block for block in blocks(TEXT, "text") if "models:" in block)
+    refused = "rotation of openai_chat failed at step test: the model's platform refuses the connector's credential; …"
+    given: list[Any] = [
+        Row("openai_chat", "failed", refused),
+        Row("openai_embedding", "rotated", "credential; Cd7… serves"),
+        Row("cohere_embedding", "unchanged"),
+    ]
+    assert shown.strip() == table(given)
+
+
+def test_every_link_leads_somewhere() -> None:
+    assert [link for link in links(TEXT) if not (FOLDER / link).exists()] == []
