@@ -138,6 +138,9 @@ def configure(cluster: Cluster, changed: dict[str, Any]) -> None:
 def shown(server: Cluster, endpoint: Endpoint) -> dict[str, Future[Seen]]:
     """What the server did with each case: together, but for those that change its settings."""
     changing = {rule: case for rule, case in CASES.items() if "settings" in case}
+    sent(
+        server, endpoint, {}
+    )  # the first one alone: while its indices are made, the server refuses what comes meanwhile
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         together = {rule: pool.submit(sent, server, endpoint, CASES[rule]) for rule in CASES.keys() - changing.keys()}
     with ThreadPoolExecutor(max_workers=1) as pool:
