@@ -8,6 +8,7 @@ the load. Then every predict is written to standard output: when it was sent (se
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import ssl
 import sys
@@ -23,9 +24,10 @@ async def main(wanted: dict[str, Any]) -> None:
     answers: list[tuple[float, float, int, str]] = []
     running: set[asyncio.Task[None]] = set()
     tls = ssl.create_default_context(cafile=wanted["ca"])
-    login = aiohttp.BasicAuth(wanted["user"], wanted["password"])
+    login = base64.b64encode(f"{wanted['user']}:{wanted['password']}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}"}
     connector = aiohttp.TCPConnector(limit=0, ssl=tls)
-    async with aiohttp.ClientSession(auth=login, connector=connector, timeout=aiohttp.ClientTimeout(60)) as client:
+    async with aiohttp.ClientSession(headers=headers, connector=connector, timeout=aiohttp.ClientTimeout(60)) as client:
 
         async def predict(url: str) -> None:
             sent, clock = time.time(), time.perf_counter()

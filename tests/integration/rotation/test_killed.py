@@ -53,7 +53,14 @@ def run_and_kill(blueprint: Blueprint, source: Keys, at: tuple[Step, str], token
     return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
-@pytest.mark.parametrize("inline", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["standalone", "internal"])
+@pytest.mark.parametrize(
+    ("inline", "boundaries"),
+    [
+        pytest.param(False, BETWEEN, id="standalone"),
+        pytest.param(False, BOUNDARIES, marks=pytest.mark.slow, id="standalone-all"),
+        pytest.param(True, BOUNDARIES, marks=pytest.mark.slow, id="internal-all"),
+    ],
+)
 def test_a_rotation_killed_at_any_step_is_completed_by_the_next_run(
     hook36: OpenSearchMLHook,
     cluster36: Cluster,

@@ -54,7 +54,6 @@ def test_a_bad_key_never_meets_production(
     before = left(cluster36)
     with load(cluster36, model_id, HELLO, per_second=20) as seen:
         for behaviour, limits, words in (BAD[name] for name in bad):
-            keys.forget_requests()
             keys.behave(family="openai", fingerprint=NEW_ONE, **behaviour)
             with pytest.raises(RotationFailed, match=words) as refused:
                 rotate(hook36, blueprint, source(), token="run-1", limits=replace(QUICK, **limits))
@@ -63,8 +62,8 @@ def test_a_bad_key_never_meets_production(
             assert NEW not in str(refused.value)
             assert left(cluster36) == before
             assert source().calls[-3:] == ["recover", "next", "abandon"]
-            assert keys.counts_by_fingerprint().get(NEW_ONE, 0) <= 1  # the canary's own
     assert seen.failed == []
+    assert keys.counts_by_fingerprint()[NEW_ONE] <= len(bad)  # the canaries' own; who is hung up on may not count
     assert keys_served(keys, cluster36, model_id) == {bearer_fingerprint(OLD)}
 
 

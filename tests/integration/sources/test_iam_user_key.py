@@ -351,7 +351,8 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(
     assert account.writes() == {}
 
 
-@EITHER_SIDE
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", [KeyStep.INTEND, KeyStep.CREATE, KeyStep.NOTE_MADE, KeyStep.WAIT])
 def test_a_first_run_killed_anywhere_leaves_no_orphan(
     step: KeyStep, when: str, swap: Swap, account: AwsAccount

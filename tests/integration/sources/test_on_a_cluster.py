@@ -134,7 +134,7 @@ def marks(cluster: Cluster) -> list[str]:
         pytest.param(KEYS, False, id="key-standalone"),
         pytest.param(KEYS, True, id="key-internal", marks=pytest.mark.slow),
         pytest.param(SESSIONS, False, id="session-standalone", marks=pytest.mark.slow),
-        pytest.param(SESSIONS, True, id="session-internal"),
+        pytest.param(SESSIONS, True, id="session-internal", marks=pytest.mark.slow),
     ],
 )
 def test_the_source_gives_the_first_credential_and_a_second_run_writes_nothing(
@@ -382,7 +382,7 @@ def test_a_rotation_killed_before_a_promotion_promotes_with_the_next(
 
 @pytest.mark.parametrize(
     ("life_s", "refresh_at", "refreshes", "per_second"),
-    [(20.0, 0.2, 2, 10), pytest.param(60.0, 0.4, 10, 15, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    [(15.0, 0.2, 2, 10), pytest.param(60.0, 0.4, 10, 15, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
 )
 def test_sessions_are_carried_through_their_ends_without_a_failed_predict(
     life_s: float,
@@ -410,10 +410,10 @@ def test_sessions_are_carried_through_their_ends_without_a_failed_predict(
             session = SessionMark.parse(record.old_mark)
             assert session
             ends.append(session.until)
-        last_end = ends[-1]
+        last_end = ends[-2]
         while datetime.now(timezone.utc) < last_end:
             time.sleep(0.05)
-        smoke_predict(hook36, blueprint, model_id)  # every session but the last has ended
+        smoke_predict(hook36, blueprint, model_id)  # all sessions but the last two have ended
     assert answers.failed == []
     assert len(answers.answers) > refreshes * life_s * refresh_at
     assert len(platform.counts_by_fingerprint()) >= refreshes + 1
