@@ -49,7 +49,10 @@ COMPARING: dict[Callable[[Blueprint], Iterable[Finding]], re.Pattern[str]] = {
         (client_config, r"connector\.(protocol|credential|client_config.*)"),
         (access, r"inline|.*\.(access_mode|backend_roles|add_all_backend_roles)(\..*)?"),
         (models, r"model\.(guardrails|interface|model_config).*"),
-        (aws, r"connector\.(protocol|credential.*|parameters|actions(\.\d+(\.headers|\.url)?)?)|iam_role.*"),
+        (
+            aws,
+            r"connector\.(protocol|credential.*|parameters|actions(\.\d+(\.headers|\.url)?)?)|iam_role.*|rotation(\.source)?",
+        ),
         (rotation, r"connector\.(protocol|credential.*)|rotation.*"),
     )
 }

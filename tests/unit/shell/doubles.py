@@ -1,9 +1,9 @@
-"""A cluster of which only the answers matter: it stands for what the server says of one model and its deploy task."""
+"""What stands for a cluster and for a task instance where only their answers matter."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,3 +44,21 @@ class ClusterDouble:
 
     def search_tasks(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"id": TASK}]
+
+
+@dataclass
+class TaskInstanceDouble:
+    """Stands for a task instance, and the XComs of its run by task and key."""
+
+    xcoms: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    try_number: int = 1
+    dag_id: str = "rotation"
+    run_id: str = "manual"
+    task_id: str = "rotate"
+    map_index: int = 3
+
+    def xcom_pull(self, task_ids: Sequence[str], key: str) -> list[Any]:
+        return self.xcoms.get((task_ids[0], key), [None])
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms.setdefault((self.task_id, key), []).append(value)

@@ -26,7 +26,7 @@ from opensearch_ml.errors import Final, Finding, OpenSearchMLError, Transient
 from opensearch_ml.operators.base import fail_fast
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
 from tests.conftest import connections
-from tests.unit.shell.doubles import ClusterDouble
+from tests.unit.shell.doubles import ClusterDouble, TaskInstanceDouble
 from tests.unit.shell.shell_classes import OPERATORS, own_arguments
 
 SECRET = "canary-Hn5-Ya3-Mw7"
@@ -249,6 +249,10 @@ class ClusterThatFails:
     def keep_secret(self, secrets: Any) -> None:
         """As the hook: needs no cluster."""
 
+    def redact(self, text: str) -> str:
+        """As the hook, which knows no secret yet."""
+        return text
+
     def __getattr__(self, name: str) -> Any:
         raise self._error
 
@@ -261,7 +265,12 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-WITH_A_CLUSTER = {name: operator for name, operator in OPERATORS.items() if "execute" in vars(operator)}
+OF_AIRFLOW_ALONE = {"OpenSearchPlanNextRotationOperator", "OpenSearchSummarizeRotationsOperator"}  # they read XComs
+WITH_A_CLUSTER = {
+    name: operator
+    for name, operator in OPERATORS.items()
+    if "execute" in vars(operator) and name not in OF_AIRFLOW_ALONE
+}
 
 
 @pytest.mark.usefixtures("_without_pauses")
@@ -279,5 +288,5 @@ def test_every_operator_tells_final_from_passing(operator: type[BaseOperator], e
     made = operator(task_id="one", **{n: v for n, v in arguments.items() if n in own_arguments(operator)})
     vars(made)["hook"] = ClusterThatFails(example(error))
     with pytest.raises(AirflowFailException if issubclass(error, Final) else error) as raised:
-        made.execute({})
+        made.execute({"ti": TaskInstanceDouble()})
     assert str(raised.value) == str(example(error))

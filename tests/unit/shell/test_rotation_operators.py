@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -22,26 +21,9 @@ from opensearch_ml.operators.rotation import (
 )
 from opensearch_ml.rotation.fleet import Standing
 from opensearch_ml.rotation.record import RotationRecord
+from tests.unit.shell.doubles import TaskInstanceDouble
 
 NOW = datetime.now(timezone.utc)
-
-
-@dataclass
-class TaskInstanceDouble:
-    """Stands for a task instance, and the XComs of its run by task and key."""
-
-    xcoms: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
-    try_number: int = 1
-    dag_id: str = "rotation"
-    run_id: str = "manual"
-    task_id: str = "rotate"
-    map_index: int = 3
-
-    def xcom_pull(self, task_ids: Sequence[str], key: str) -> list[Any]:
-        return self.xcoms.get((task_ids[0], key), [None])
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.xcoms.setdefault((self.task_id, key), []).append(value)
 
 
 def context(
