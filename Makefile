@@ -51,13 +51,16 @@ status: $(INSTALLED)  ## what runs, where, and with which login
 down:  ## stop everything that the targets above started
 	@test ! -e $(INSTALLED) || { $(BIN)/python -m local down && $(BIN)/python -m local down --domain; }
 
-.PHONY: test test-slow lint format bench
+.PHONY: test test-slow test-rotation lint format bench
 test: $(INSTALLED)  ## lint, then every test, on servers that the tests start and stop themselves
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m tests
 
 test-slow: $(INSTALLED)  ## every blueprint of the catalog, every rule and generated blueprints on real servers (10 minutes)
-	@$(BIN)/python -m pytest tests/integration -m slow
+	@$(BIN)/python -m pytest tests/integration -m slow --ignore tests/integration/rotation --ignore tests/integration/sources
+
+test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at every step (half an hour)
+	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources -m "slow or not slow"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff check

@@ -24,6 +24,8 @@ from tests.conftest import Cluster
 from tests.integration.conftest import provision
 from tests.integration.rotation.world import NEW, OLD, QUICK, THIRD, Keys, keys_served, left, load
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 Source = Callable[..., Keys]
 Chat = Callable[..., Blueprint]
 HELLO = {"parameters": {"messages": [{"role": "user", "content": "Say hello."}]}}
@@ -57,8 +59,8 @@ def run_and_kill(blueprint: Blueprint, source: Keys, at: tuple[Step, str], token
     ("inline", "boundaries"),
     [
         pytest.param(False, BETWEEN, id="standalone"),
-        pytest.param(False, BOUNDARIES, marks=pytest.mark.slow, id="standalone-all"),
-        pytest.param(True, BOUNDARIES, marks=pytest.mark.slow, id="internal-all"),
+        pytest.param(False, BOUNDARIES, id="standalone-all"),
+        pytest.param(True, BOUNDARIES, id="internal-all"),
     ],
 )
 def test_a_rotation_killed_at_any_step_is_completed_by_the_next_run(
@@ -90,7 +92,6 @@ def test_a_rotation_killed_at_any_step_is_completed_by_the_next_run(
     assert seen.failed == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("inline", [False, True], ids=["standalone", "internal"])
 def test_a_rotation_killed_while_it_goes_back_is_undone_by_the_next_run(
     hook36: OpenSearchMLHook, cluster36: Cluster, chat: Chat, source: Source, keys: ModelEndpoints, inline: bool

@@ -27,6 +27,8 @@ from tests.conftest import Cluster, connections
 from tests.integration.conftest import prepare, provision
 from tests.integration.rotation.world import QUICK, Keys, left, load, requests_with
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 Source = Callable[..., Keys]
 Chat = Callable[..., Blueprint]
 HELLO = {"parameters": {"messages": [{"role": "user", "content": "Say hello."}]}}
@@ -109,8 +111,8 @@ def start(record: RotationRecord, step: Step) -> float:
     [
         pytest.param(False, 5, id="standalone"),
         pytest.param(True, 3, id="internal"),
-        pytest.param(False, 50, marks=pytest.mark.slow, id="standalone-50"),
-        pytest.param(True, 50, marks=pytest.mark.slow, id="internal-50"),
+        pytest.param(False, 50, id="standalone-50"),
+        pytest.param(True, 50, id="internal-50"),
     ],
 )
 @pytest.mark.timeout(900)
@@ -122,7 +124,6 @@ def test_rotations_lose_no_predict(
     rotations_under_load(cluster36, keys, source, [blueprint], rotations=rotations, print_as=print_as)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_rotations_lose_no_predict_on_the_older_version(
     start_cluster: Callable[[str], Cluster], chat: Chat, source: Source, keys: ModelEndpoints
@@ -133,7 +134,6 @@ def test_rotations_lose_no_predict_on_the_older_version(
     cluster.clean()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("inline", [False, True], ids=["standalone", "internal"])
 def test_rotations_lose_no_predict_on_two_nodes(
@@ -144,7 +144,6 @@ def test_rotations_lose_no_predict_on_two_nodes(
     rotations_under_load(two_nodes, keys, source, [blueprint], rotations=50, print_as=f"two nodes, internal: {inline}")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("inline", [False, True], ids=["standalone", "internal"])
 def test_rotations_lose_no_call_in_flight(
@@ -161,8 +160,8 @@ def test_rotations_lose_no_call_in_flight(
     ("inline", "rotations"),
     [
         pytest.param(False, 2, id="standalone"),
-        pytest.param(False, 50, marks=pytest.mark.slow, id="standalone-50"),
-        pytest.param(True, 50, marks=pytest.mark.slow, id="internal-50"),
+        pytest.param(False, 50, id="standalone-50"),
+        pytest.param(True, 50, id="internal-50"),
     ],
 )
 @pytest.mark.timeout(900)

@@ -380,10 +380,9 @@ def test_a_rotation_killed_before_a_promotion_promotes_with_the_next(
 # ---- sessions that end
 
 
-@pytest.mark.parametrize(
-    ("life_s", "refresh_at", "refreshes", "per_second"),
-    [(15.0, 0.2, 2, 10), pytest.param(60.0, 0.4, 10, 15, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
-)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("life_s", "refresh_at", "refreshes", "per_second"), [(15.0, 0.2, 2, 10), (60.0, 0.4, 10, 15)])
 def test_sessions_are_carried_through_their_ends_without_a_failed_predict(
     life_s: float,
     refresh_at: float,
