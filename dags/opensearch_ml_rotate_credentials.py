@@ -52,6 +52,12 @@ with DAG(
             description="None chosen: every blueprint that has a model on the cluster",
         ),
         "opensearch_conn_id": Param("opensearch_default", type="string", title="OpenSearch connection"),
+        "opensearch_admin_conn_id": Param(
+            "",
+            type=["null", "string"],  # the form asks for a value of anything that is only a string
+            title="OpenSearch connection of an administrator",
+            description="Lets the cluster call a new URL, where a blueprint has one; empty: the connection above",
+        ),
         "aws_conn_id": Param("aws_default", type="string", title="AWS connection of the sources of credentials"),
         "force": Param(
             False, type="boolean", title="Force", description="Rotate although nothing differs; never on a schedule"
@@ -73,6 +79,7 @@ with DAG(
         task_id="rotate",
         force=FORCE,
         aws_conn_id=AWS,
+        opensearch_admin_conn_id="{{ params.opensearch_admin_conn_id or '' }}",
         map_index_template="{{ task.blueprint }}",
         max_active_tis_per_dagrun=8,  # each holds a worker for as long as calls in flight may take
         outlets=[ROTATED],

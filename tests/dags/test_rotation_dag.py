@@ -152,6 +152,21 @@ def test_one_models_failure_stops_no_other_and_fails_the_run_with_its_cause(
     assert WRONG not in run.log + message["text"]
 
 
+def test_a_new_url_is_trusted_before_it_serves_and_the_old_one_no_longer(
+    rotated: Callable[..., Finished], connected: Cluster, blueprints: Path, models: dict[str, str]
+) -> None:
+    hook = OpenSearchMLHook()
+    [before] = [entry for entry in hook.trusted_endpoints() if "embeddings" in entry]
+    for name in NAMES:
+        path = blueprints / f"{name}.yaml"
+        path.write_text(path.read_text().replace("/v1/embeddings", "/v1/embeddings?team=search"))
+    run = rotated()
+    assert (states(run)["rotate[0]"], states(run)["rotate[1]"]) == ("success", "success")
+    after = hook.trusted_endpoints()
+    assert before not in after
+    assert [entry.count("team=search") for entry in after if "embeddings" in entry] == [1]
+
+
 def test_the_named_ones_alone_are_looked_at_and_force_rotates_what_is_right(
     rotated: Callable[..., Finished], models: dict[str, str]
 ) -> None:

@@ -12,6 +12,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from opensearch_ml import notifications
+from opensearch_ml.arns import DomainArn
+from opensearch_ml.catalog import Catalog
 from opensearch_ml.rotation.schedule import DAILY
 from opensearch_ml.rotation.summary import Row, table
 from opensearch_ml.rotation_section import RotationSection, Source
@@ -20,6 +22,7 @@ from tests.unit.markdown import blocks, links, rows
 
 FOLDER = REPOSITORY / "docs"
 TEXT = (FOLDER / "rotation.md").read_text()
+DOMAIN = DomainArn.parse("arn:aws:es:eu-west-1:123456789012:domain/search")
 
 # The mail provider is the reader's own.
 SMTP_DOUBLE = """
@@ -59,10 +62,22 @@ def test_the_time_of_day_is_the_schedules() -> None:
 
 def test_the_sources_are_those_that_a_blueprint_may_name() -> None:
     assert names("## Where the next credential comes from") == list(get_args(Source))
-    [shown] = blocks(TEXT, "yaml")
-    assert RotationSection.model_validate(yaml.safe_load(shown)["rotation"]) == RotationSection()
+    shown = [yaml.safe_load(block) for block in blocks(TEXT, "yaml")]
+    assert {one["rotation"]["source"] for one in shown} == {*get_args(Source)} - {RotationSection().source}
     fields = {"refresh_at", "delete_after_h"}
     assert all(f"`{field}`" in TEXT and field in RotationSection.model_fields for field in fields)
+
+
+@pytest.mark.parametrize("shown", blocks(TEXT, "yaml"), ids=lambda block: block.splitlines()[0].split("/")[-1])
+def test_a_blueprint_with_what_is_shown_is_valid(tmp_path: Path, shown: str) -> None:
+    changed = yaml.safe_load(shown)
+    of_keys = "connector" not in changed
+    name = "sagemaker_embedding_static_keys" if of_keys else "openai_chat"
+    document = yaml.safe_load((REPOSITORY / "include" / "blueprints" / f"{name}.yaml").read_text())
+    connector = document["connector"]
+    connector["credential"] = {} if of_keys else changed["connector"]["credential"]
+    (tmp_path / "shown.yaml").write_text(yaml.safe_dump({**document, "rotation": changed["rotation"]}))
+    assert Catalog(tmp_path, tmp_path / "targets").blueprint("shown", domain_arn=DOMAIN).rotation
 
 
 def test_the_option_and_what_a_notifier_finds_are_the_codes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, D
 from opensearch_ml import folders, notifications
 from opensearch_ml.aws import DEFAULT_CONNECTION
 from opensearch_ml.links import OpenSearchModelLink
-from opensearch_ml.operators.base import OpenSearchMLBaseOperator, OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.operators.base import (
+    OpenSearchMLAdminOperator,
+    OpenSearchMLBaseOperator,
+    OpenSearchMLBlueprintOperator,
+    fail_fast,
+)
 from opensearch_ml.rotation import summary
 from opensearch_ml.rotation.fleet import Standing, look_at_fleet, standings
 from opensearch_ml.rotation.schedule import next_run
@@ -21,6 +26,11 @@ from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.swap import rotate
+from opensearch_ml.steps.cluster_settings import (
+    ensure_trusted_endpoints,
+    remove_trusted_endpoints,
+    trusted_for_connectors,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -93,7 +103,7 @@ class OpenSearchFindRotationsOperator(OpenSearchMLBaseOperator):
         self.tell(f"{some} of {len(found)} models may need a rotation; nothing was written")
 
 
-class OpenSearchRotateCredentialOperator(OpenSearchMLBlueprintOperator):
+class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchMLBlueprintOperator):
     """Bring a blueprint's new credential or definition to its model, which keeps its id and goes on answering.
 
     The new one is tested before it serves; if it is refused, the old one goes on serving. A try after a killed one goes
@@ -102,10 +112,17 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLBlueprintOperator):
     :param blueprint: the blueprint's name (templated).
     :param force: also if nothing differs (templated).
     :param aws_conn_id: who asks AWS for what the source of the credential needs (templated).
+    :param opensearch_admin_conn_id: who lets the cluster call a new URL, if not the user of ``opensearch_conn_id``;
+        not asked as long as the URL is the same (templated).
     :return: what was done: `RotationRecord.as_dict`, which holds no secret; it is also the event's extra.
     """
 
-    template_fields: Sequence[str] = ("force", "aws_conn_id", *OpenSearchMLBlueprintOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "blueprint",
+        "force",
+        "aws_conn_id",
+        *OpenSearchMLAdminOperator.template_fields,
+    )
     operator_extra_links = (OpenSearchModelLink(),)
     ui_color = "#f2d8a7"
 
@@ -122,7 +139,13 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLBlueprintOperator):
     def _rotate(self, context: Context) -> dict[str, Any]:
         blueprint = self.load()
         source = source_for(blueprint, self.hook, self.aws_conn_id)
+        before = trusted_for_connectors(self.hook, blueprint.name)
+        if trust := ensure_trusted_endpoints(self.acting_hook, blueprint.trusted):
+            self.log.info("%s", trust)
         done = rotate(self.hook, blueprint, source, token=token_of(context), force=_is_true(self.force))
+        wanted = {pattern for pattern, _ in blueprint.trusted}
+        if done.outcome == "rotated" and before - wanted:
+            self.log.info("%s", remove_trusted_endpoints(self.acting_hook, before - wanted))
         if isinstance(source, RoleArnSource):
             for seen in source.check():
                 self.log.info("%s", seen)

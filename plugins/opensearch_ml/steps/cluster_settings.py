@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from opensearch_ml import trusted_endpoints
 from opensearch_ml.errors import Conflict, PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.placeholders import fill
 from opensearch_ml.retries import persistently
+from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.changed import Changed, changed
 from opensearch_ml.trusted_endpoints import example_url
 
@@ -81,15 +83,28 @@ def remove_trusted_endpoints(hook: OpenSearchMLHook, patterns: Iterable[str] | N
     return changed("trusted endpoints", (f"removed {pattern}" for pattern in removed), action="deleted")
 
 
+def trusted_for_connectors(hook: OpenSearchMLHook, blueprint_name: str) -> set[str]:
+    """Return the patterns that the URLs of a blueprint's connectors have, as they are in the cluster now."""
+    return {
+        trusted_endpoints.derive(url, connector.get("parameters") or {})
+        for connector in connectors.ours(hook, blueprint_name)
+        for url in _urls(connector)
+    }
+
+
 def urls_in_use(hook: OpenSearchMLHook) -> list[str]:
     """Return the URLs of every connector on the cluster, standalone and inside models, whoever made it."""
     inside = [model["connector"] for model in hook.search_models({"exists": {"field": "connector.protocol"}})]
     urls = []
     for connector in [*hook.search_connectors({"match_all": {}}), *inside]:
         parameters = connector.get("parameters") or {}
-        own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
-        urls += [example_url(fill(url, "parameters", parameters), {}) for url in own if url]
+        urls += [example_url(fill(url, "parameters", parameters), {}) for url in _urls(connector)]
     return urls
+
+
+def _urls(connector: Mapping[str, Any]) -> list[str]:
+    own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
+    return [url for url in own if url]
 
 
 def _untrusted(missing: list[str], whole: list[str], refusal: PermissionDenied) -> UntrustedEndpoint:
