@@ -224,6 +224,7 @@ def test_the_form_is_filled_in_and_offers_the_blueprints(dag: DAG) -> None:
     assert dag.params.validate() == {
         "blueprints": [],
         "opensearch_conn_id": "opensearch_default",
+        "opensearch_admin_conn_id": "",
         "aws_conn_id": "aws_default",
         "force": False,
     }

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from local.airflow_standalone import AirflowStandalone, DagRun
 from local.aws_account.principals import ACCOUNT_ID
 from local.aws_account.process import REGION, AwsAccount
@@ -111,7 +113,7 @@ def signers(models: ModelEndpoints, family: str) -> set[tuple[str | None, int | 
     return {(request.principal, request.status) for request in models.requests(family=family)}
 
 
-def until(holds: Callable[[], bool], seconds: float = 120) -> None:
+def until(holds: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline
@@ -174,6 +176,7 @@ def slow_iam(account: AwsAccount) -> Iterator[None]:
         account.set(propagation_s=0)
 
 
+@pytest.mark.timeout(600)
 def test_sessions_that_end_in_the_middle_of_runs_and_of_a_deferral_break_nothing_and_double_nothing(
     airflow: AirflowStandalone,
     domain_stack: DomainStack,
