@@ -19,7 +19,7 @@ from opensearch_ml.steps.changed import Changed
 
 log = logging.getLogger(__name__)
 
-TASK_REFRESH_S = (0.3, 0.4, 0.5)
+TASK_REFRESH_S = (0.3, 0.4, 0.5, 1.0, 2.0)
 COLLISION_S = 1.0  # a deployment that collides with another one fails in far less
 LOOK_EVERY_S = 0.05
 # Two deployments of one model at once, or a predict that deploys it by itself: one fails with these words.
