@@ -60,7 +60,8 @@ test-slow: $(INSTALLED)  ## every blueprint of the catalog, every rule and gener
 	@$(BIN)/python -m pytest tests/integration -m slow --ignore tests/integration/rotation --ignore tests/integration/sources
 
 test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at every step (half an hour)
-	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources -m "slow or not slow"
+	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources \
+		tests/e2e/test_rotation_through_the_scheduler.py -m "slow or not slow"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff check

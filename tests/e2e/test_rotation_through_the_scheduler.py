@@ -18,6 +18,8 @@ from local.stack import Stack
 from tests.conftest import Cluster
 from tests.e2e.conftest import BLUEPRINTS, files_below, state_of, told
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
 ROTATE = "opensearch_ml_rotate_credentials"
 BLUEPRINT, CONNECTION = "rotating", "rotated_key"

@@ -19,6 +19,8 @@ from tests.conftest import Cluster
 from tests.integration.conftest import provision
 from tests.integration.rotation.world import NEW, OLD, QUICK, THIRD, Keys, keys_served, left, load
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 Source = Callable[..., Keys]
 Chat = Callable[..., Blueprint]
 NEW_ONE = bearer_fingerprint(NEW)

@@ -23,6 +23,8 @@ from tests.conftest import Cluster
 from tests.integration.conftest import provision
 from tests.integration.rotation.world import NEW, OLD, QUICK, Keys, keys_served, left
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 Source = Callable[..., Keys]
 Chat = Callable[..., Blueprint]
 

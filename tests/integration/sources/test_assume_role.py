@@ -18,6 +18,8 @@ from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
 from tests.integration.iam.conftest import Connect
 from tests.integration.sources.conftest import ROLE, ROLE_NAME, signing
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 ANYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 OF_AN_HOUR = f"assume_role:{ROLE}:2026-11-21T12:00:00Z/2026-11-21T13:00:00Z"

@@ -33,6 +33,8 @@ from opensearch_ml.rotation.sources.user_in_iam import ACTIONS, UserInIam
 from tests.integration.iam.conftest import Connect
 from tests.integration.sources.conftest import EITHER_SIDE, USER, killed_at, signing
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 TAG = "opensearch_ml:test:embedding"
 MayFail = Callable[[], object]
 

@@ -40,6 +40,8 @@ from tests.integration.conftest import provision as provision_with
 from tests.integration.rotation.world import load
 from tests.integration.sources.conftest import ROLE, ROLE_NAME, SECRET, USER, killed_at
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 ENDPOINT = "opensearch-embedding"
 QUICK = Limits(grace_s=0.3, lease_s=2.0, serve_s=10.0)
 KEYS = {"source": "iam_user_key", "user_name": USER, "delete_after_h": 0}

@@ -20,6 +20,8 @@ from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource,
 from tests.integration.iam.conftest import Connect
 from tests.integration.sources.conftest import EITHER_SIDE, SECRET, killed_at, with_secret
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 OLD, NEW, NEWER = "sk-old-c4n4ry", "sk-new-c4n4ry", "sk-newer-c4n4ry"
 ALLOWED = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret", "secretsmanager:UpdateSecretVersionStage"]
 
