@@ -58,7 +58,7 @@ ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+")
 def findings(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield everything about AWS that is wrong with a well-formed blueprint."""
     connector = blueprint.connector
-    if not any(isinstance(value, str) and literal_problem(key, value) for key, value in connector.credential.items()):
+    if not any(literal_problem(key, value) for key, value in connector.literals.items()):
         yield from _roles(connector)
         yield from _secret(connector)
     if connector.protocol == "aws_sigv4":

@@ -180,6 +180,11 @@ class Connector(Strict):
         return {key: value for key, value in self.credential.items() if isinstance(value, CredentialReference)}
 
     @property
+    def literals(self) -> dict[str, str]:
+        """The parts of the credential that are no secrets, such as ``roleArn``, by key."""
+        return {key: value for key, value in self.credential.items() if isinstance(value, str)}
+
+    @property
     def headers_by_path(self) -> list[tuple[str, Headers]]:
         """All headers, each set with the path at which the file has it."""
         of_actions = [(f"connector.actions.{at}.headers", one.headers or {}) for at, one in enumerate(self.actions)]

@@ -122,7 +122,10 @@ class OpenSearchDeployTaskSensor(BaseSensorOperator):
 
     def _look(self) -> bool:
         self._seen = look_at_deployment(self.hook, self.model_id, self.deploy_task_id)
-        self._tell(self._seen.state) if self._seen.done else self.log.info("%s", self._seen.state)
+        if self._seen.done:
+            self._tell(self._seen.state)
+        else:
+            self.log.info("%s", self._seen.state)
         return self._seen.done
 
     def _tell(self, state: str) -> None:

@@ -16,11 +16,10 @@ from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
 from tests.conftest import Cluster
-from tests.e2e.conftest import BLUEPRINTS, files_below, state_of, told
+from tests.e2e.conftest import BLUEPRINTS, PROVISION, TEARDOWN, files_below, state_of, told
 
 pytestmark = pytest.mark.slow  # make test-rotation
 
-PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
 ROTATE = "opensearch_ml_rotate_credentials"
 BLUEPRINT, CONNECTION = "rotating", "rotated_key"
 FIRST, SECOND, WRONG = (f"sk-canary-e2e-{name}-7Rq3" for name in ("first", "second", "wrong"))

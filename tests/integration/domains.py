@@ -11,8 +11,10 @@ import requests
 from requests_aws4auth import AWS4Auth
 
 from local.aws_account.process import AwsAccount, start_aws_account
+from local.distribution import DEFAULT_VERSION
 from local.domain_gateway.process import DomainGateway, start_domain_gateway
 from local.opensearch import OpenSearchCluster
+from tests.conftest import Cluster
 
 REGION = "eu-west-1"
 NAME = "search"
@@ -71,24 +73,6 @@ class Domain:
             "session_token": issued["SessionToken"],
         }
 
-    def clean(self) -> None:
-        """Delete every ML object and setting that a test may have left."""
-
-        def found(kind: str) -> list[str]:
-            body = {"query": {"match_all": {}}, "size": 1000}
-            answer = self.as_admin("POST", f"/_plugins/_ml/{kind}/_search", json=body)
-            return [hit["_id"] for hit in answer.json()["hits"]["hits"]] if answer.ok else []
-
-        for model in found("models"):
-            self.as_admin("POST", f"/_plugins/_ml/models/{model}/_undeploy")
-            self.as_admin("DELETE", f"/_plugins/_ml/models/{model}")
-        for kind in ("connectors", "model_groups"):
-            for one in found(kind):
-                self.as_admin("DELETE", f"/_plugins/_ml/{kind}/{one}")
-        settings = self.as_admin("GET", "/_cluster/settings?flat_settings=true").json()["persistent"]
-        if settings:
-            self.as_admin("PUT", "/_cluster/settings", json={"persistent": dict.fromkeys(settings)})
-
 
 @pytest.fixture(scope="session")
 def _domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
@@ -117,6 +101,5 @@ def domain(_domain: Domain) -> Iterator[Domain]:
     _domain.gateway.set_clock_offset(0)
     _domain.gateway.forget_requests()
     yield _domain
-    for role in (EVERYTHING, "ml_full_access"):
-        _domain.as_admin("DELETE", f"/_plugins/_security/api/rolesmapping/{role}")
-    _domain.clean()
+    _domain.as_admin("DELETE", f"/_plugins/_security/api/rolesmapping/{EVERYTHING}")
+    Cluster(_domain.cluster, DEFAULT_VERSION).clean()

@@ -35,9 +35,8 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
 def literals(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield what stands in the credential itself, and parameters that would stand for ours."""
     connector = blueprint.connector
-    for key, value in connector.credential.items():
-        wrong = aws_checks.literal_problem(key, value) if isinstance(value, str) else None
-        if wrong:
+    for key, value in connector.literals.items():
+        if wrong := aws_checks.literal_problem(key, value):
             problem, form = wrong
             yield Finding(
                 f"connector.credential.{key}",

@@ -179,7 +179,7 @@ def _create(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
 
 def _placeholders(blueprint: Blueprint) -> dict[str, str]:
     keys = dict.fromkeys(blueprint.connector.credential, CLAIMED)
-    literal = {key: value for key, value in blueprint.connector.credential.items() if isinstance(value, str)}
+    literal = blueprint.connector.literals
     if blueprint.connector.protocol == "aws_sigv4" and "roleArn" not in literal:
         keys |= dict.fromkeys(("access_key", "secret_key"), CLAIMED)  # the server takes none without
     return keys | literal

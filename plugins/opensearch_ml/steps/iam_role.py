@@ -17,10 +17,8 @@ from opensearch_ml.aws import AwsAccess
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import (
     Conflict,
-    Final,
     InUse,
     InvalidConnection,
-    OpenSearchMLError,
     PermissionDenied,
     RequestRefused,
 )
@@ -114,27 +112,21 @@ def ensure_iam_role(access: AwsAccess, role: IamRole, *, wait_s: float = WAIT_S)
     return Changed("IAM role", action, role.arn, (*done, *wait_until_effective(iam)))
 
 
-def role_problem(access: AwsAccess, role: IamRole) -> OpenSearchMLError | None:
-    """Return why `ensure_iam_role` cannot make the role work, or None; writes nothing, waits for nothing."""
-    try:
-        iam = RoleInIam(access, role, 0.0)
-        if role.manage:
-            found = iam.look()
-            require_mendable(iam, found, readable_policies(iam) if found else None)
-        else:
-            compare(iam)
-    except Final as problem:
-        return problem
-    return None
-
-
 def what_lacks(access: AwsAccess, role: IamRole) -> tuple[str, ...] | None:
-    """Return what `ensure_iam_role` would add to a role; None if there is no such role. Writes nothing."""
+    """Return what `ensure_iam_role` would add to a role; None if it would create it. Writes nothing, waits for nothing.
+
+    :raises Final: why it cannot make the role work, as `ensure_iam_role` raises it.
+    """
     iam = RoleInIam(access, role, 0.0)
-    if (found := iam.look()) is None:
+    if not role.manage:
+        compare(iam)
+        return ()
+    found = iam.look()
+    on_it = readable_policies(iam) if found else None
+    require_mendable(iam, found, on_it)
+    if found is None:
         return None
-    on_it = readable_policies(iam)
-    own = on_it.get(role.policy_name) if on_it else iam.own_policy()
+    own = _own_policy(iam, on_it)
     trusted = policies.with_trust(found.trust, role.domain, role.services) == found.trust
     lacks = () if trusted else (f"that {role.domain} may assume it",)
     return lacks if _is_allowed(role, own, on_it) else (*lacks, f"policy {role.policy_name}")
@@ -230,7 +222,7 @@ def _write_trust(iam: RoleInIam, before: Document, wanted: Document, holds: Call
 
 def _put_policy(iam: RoleInIam, on_it: Policies | None) -> bool:
     role = iam.role
-    own = on_it.get(role.policy_name) if on_it else iam.own_policy()
+    own = _own_policy(iam, on_it)
     if _is_allowed(role, own, on_it):
         return False
     others = {name: document for name, document in (on_it or {}).items() if name != role.policy_name}
@@ -241,6 +233,10 @@ def _put_policy(iam: RoleInIam, on_it: Policies | None) -> bool:
     iam.put_policy()
     iam.until(lambda: policies.same(iam.own_policy() or {}, role.permissions) or None)
     return True
+
+
+def _own_policy(iam: RoleInIam, on_it: Policies | None) -> Document | None:
+    return on_it.get(iam.role.policy_name) if on_it else iam.own_policy()
 
 
 def _is_allowed(role: IamRole, own: Document | None, on_it: Policies | None) -> bool:

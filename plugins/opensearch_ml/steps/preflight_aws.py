@@ -13,12 +13,12 @@ from opensearch_ml.aws import AwsAccess
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.credentials import TEMPORARY
 from opensearch_ml.domain import Domain
-from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
+from opensearch_ml.errors import Final, InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
 from opensearch_ml.iam_commands import MAKING
 from opensearch_ml.iam_role import IamRole
 from opensearch_ml.policy_evaluation import Decision, decide
 from opensearch_ml.steps import iam_questions
-from opensearch_ml.steps.iam_role import role_on, role_problem, what_lacks
+from opensearch_ml.steps.iam_role import role_on, what_lacks
 from opensearch_ml.translate_aws import refused_action
 
 if TYPE_CHECKING:
@@ -121,12 +121,16 @@ def _no_endpoint(hook: OpenSearchMLHook, caller: Principal, arn: DomainArn) -> I
 
 
 def _role(report: Report, admin: AwsAccess, role: IamRole) -> None:
-    problem = role_problem(admin, role)
+    problem, lacking = None, None
+    try:
+        lacking = what_lacks(admin, role)
+    except Final as error:
+        problem = error
     if problem and not (role.manage and _is_about_reading(problem)):
         report.problems.append(problem)
     elif not role.manage:
         report.seen.append(f"role {role.arn} is there, and lets the domain assume it and call the model")
-    elif problem or (lacking := what_lacks(admin, role)) is None:
+    elif lacking is None:
         if not problem:
             report.seen.append(f"role {role.arn} is not there yet; task iam_role makes it")
         told = len(report.problems)

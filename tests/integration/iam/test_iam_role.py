@@ -11,8 +11,8 @@ import pytest
 
 from local.aws_account.process import AwsAccount
 from opensearch_ml.aws import AwsAccess
-from opensearch_ml.errors import InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
-from opensearch_ml.steps.iam_role import ensure_iam_role, role_problem
+from opensearch_ml.errors import Final, InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
+from opensearch_ml.steps.iam_role import ensure_iam_role, what_lacks
 from opensearch_ml.steps.role_in_iam import RoleInIam
 from tests.integration.iam.conftest import (
     ACCOUNT,
@@ -210,7 +210,9 @@ def test_what_no_addition_mends_is_told_and_nothing_is_written(
         ensure_iam_role(access, role())
     for word in words:
         assert word in str(raised.value)
-    assert str(role_problem(access, role())) == str(raised.value)
+    with pytest.raises(Final) as foreseen:
+        what_lacks(access, role())
+    assert str(foreseen.value) == str(raised.value)
     assert account.writes() == {}
 
 
@@ -288,7 +290,9 @@ def test_an_unmanaged_role_that_cannot_work_is_told_with_the_command_that_mends_
         ensure_iam_role(access, role(**UNMANAGED))
     for word in [*words, "iam_role: {}"]:
         assert word in str(raised.value)
-    assert str(role_problem(access, role(**UNMANAGED))) == str(raised.value)
+    with pytest.raises(Final) as foreseen:
+        what_lacks(access, role(**UNMANAGED))
+    assert str(foreseen.value) == str(raised.value)
     assert account.writes() == {}
     run(account, raised.value.fix)
     assert ensure_iam_role(access, role(**UNMANAGED)).action == "unchanged"

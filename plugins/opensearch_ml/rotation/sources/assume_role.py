@@ -89,7 +89,7 @@ class AssumeRoleSource:
         session = SessionMark(str(self._section.role_arn), since, keys["Expiration"])
         log.info("%s: a session of %s until %s", self._blueprint.name, session.role_arn, session.until.isoformat())
         credential = {
-            **{key: value for key, value in self._blueprint.connector.credential.items() if isinstance(value, str)},
+            **self._blueprint.connector.literals,
             "access_key": str(keys["AccessKeyId"]),
             "secret_key": str(keys["SecretAccessKey"]),
             "session_token": str(keys["SessionToken"]),

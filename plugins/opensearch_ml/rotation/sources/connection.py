@@ -62,5 +62,9 @@ class ConnectionSource:
         return None
 
     def _as_next(self, mark: str) -> NextCredential:
+        return NextCredential(self._current, mark, self._version)
+
+    @property
+    def _version(self) -> str:
         told = sorted({str(reference) for reference in self._blueprint.connector.references.values()})
-        return NextCredential(self._current, mark, ", ".join(told) or "no references")
+        return ", ".join(told) or "no references"

@@ -293,8 +293,8 @@ class IamUserKeySource:
             self._user.note(notes.without(key_id))
 
     def _keep(self, key_id: str, secret: str) -> NextCredential:
-        literal = {key: one for key, one in self._blueprint.connector.credential.items() if isinstance(one, str)}
-        made = NextCredential({**literal, "access_key": key_id, "secret_key": secret}, mark_of(key_id), key_id)
+        keys = {"access_key": key_id, "secret_key": secret}
+        made = NextCredential({**self._blueprint.connector.literals, **keys}, mark_of(key_id), key_id)
         self._made[made.mark] = made
         return made
 
