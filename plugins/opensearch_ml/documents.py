@@ -21,6 +21,7 @@ from opensearch_ml.findings import FIELD_LIKE
 from opensearch_ml.placeholders import join
 
 MAX_CHARACTERS = 1_000_000  # of a file; the server takes 32 KB for a value
+MAX_DEPTH = 100  # Python's own limit is met in the middle of somebody else's work
 MAX_VALUES = 100_000  # nine lines of aliases can stand for a thousand million values
 YAML_TAG = "tag:yaml.org,2002:"
 MERGE = YAML_TAG + "merge"
@@ -69,13 +70,14 @@ def parse(text: str, *, is_json: bool = False) -> Document:
     """
     if len(text) > MAX_CHARACTERS:
         raise Unreadable(f"is longer than {MAX_CHARACTERS} characters")
-    try:
-        return _json(text) if is_json else _yaml(text)
-    except RecursionError:
-        raise Unreadable("is nested too deeply") from None
+    return _json(text) if is_json else _yaml(text)
 
 
 def _json(text: str) -> Document:
+    depth = 0
+    for token in JSON_TOKEN.finditer(text):
+        depth += (token[0] in "[{") - (token[0] in "]}")
+        _refuse_too_deep(depth)
     try:
         content = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
@@ -166,6 +168,14 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.deep_construct = True  # only so does the constructor refuse an alias inside its own anchor
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        _refuse_too_deep(self._depth)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys: dict[Any, int] = {}
@@ -199,6 +209,11 @@ def _refuse_second(key: Hashable, before: dict[Any, int], line: int) -> None:
     before[key] = line
 
 
+def _refuse_too_deep(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Unreadable("is nested too deeply")
+
+
 def _words(problem: str) -> str:
     # Only the parser's own words: what it quotes may be a secret that was not (*secret is an alias, !secret a tag).
     def masked(quoted: re.Match[str]) -> str:
@@ -213,8 +228,9 @@ def _refuse_too_many(content: Any) -> None:
         raise Unreadable(f"stands for more than {MAX_VALUES} values")
 
 
-def _values(tree: Any) -> Iterator[Any]:
+def _values(tree: Any, depth: int = 0) -> Iterator[Any]:
+    _refuse_too_deep(depth)
     yield tree
     children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     for child in children:
-        yield from _values(child)
+        yield from _values(child, depth + 1)

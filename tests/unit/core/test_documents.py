@@ -105,6 +105,7 @@ def test_json_with_tabs_and_escaped_surrogates_is_read(read):
         ("a: !!binary eA==", "is not valid YAML"),
         ("a: !!set {x}", "is not valid YAML"),
         ("- " * 5000, "file: is nested too deeply"),
+        ("a0: &a0 []\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 200)), "is nested too deeply"),
     ],
 )
 def test_broken_yaml_is_told_by_its_place_and_never_by_its_text(unreadable, text, where):
