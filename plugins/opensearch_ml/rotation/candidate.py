@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from opensearch_ml import canonical
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import RemoteModelBusy, SmokeTestFailed, UnresolvedCredential
+from opensearch_ml.errors import InUse, RemoteModelBusy, SmokeTestFailed, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.look import canaries, look
@@ -47,7 +48,7 @@ def claim(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
     :raises Overtaken: another run's is older; ours is deleted again.
     Source: ``POST /_plugins/_ml/connectors/_create``.
     """
-    mine = _create(hook, blueprint, token)
+    mine = _create(hook, _body(blueprint, _placeholders(blueprint), {canonical.MARK_RUN: token}, CLAIMED))
     time.sleep(SETTLE_S)  # not a wait for something: the time in which another run's candidate may still appear
     first = next(iter(look(hook, blueprint).candidates), None)
     if first and first.id != mine:
@@ -82,15 +83,22 @@ def register_canary(
 
 
 def give(
-    hook: OpenSearchMLHook, blueprint: Blueprint, connector_id: str, new: NextCredential, replaces: str | None
-) -> None:
+    hook: OpenSearchMLHook,
+    blueprint: Blueprint,
+    connector_id: str,
+    new: NextCredential,
+    *,
+    token: str,
+    replaces: str | None,
+) -> str:
     """Write the new credential into a candidate that has none; the last time that it is changed.
 
     :param replaces: the mark of the internal connector that it is for; nothing else would remember it.
+    :return: the candidate's id: another one, if the server takes this candidate for used and lets nobody write it.
     :raises UnresolvedCredential: the source gives less than the candidate has places for.
     Source: ``PUT /_plugins/_ml/connectors/{id}``, which merges: it fits a candidate whose credential is a placeholder.
     """
-    marks = {canonical.MARK_CREDENTIAL: new.mark} | ({canonical.MARK_REPLACES: replaces} if replaces else {})
+    marks = {canonical.MARK_REPLACES: replaces} if replaces else {}
     hook.keep_secret(new.credential.values())
     if lacking := sorted(_placeholders(blueprint).keys() - new.credential.keys()):
         # The update merges key by key, so the placeholder would stay and be sent.
@@ -100,7 +108,21 @@ def give(
             f"the source gives {', '.join(sorted(new.credential))}",
             fix="remove the key from connector.credential, or have its source give it",
         )
-    persistently(lambda: hook.update_connector(connector_id, {"credential": dict(new.credential), "parameters": marks}))
+    written = {"credential": dict(new.credential), "parameters": {canonical.MARK_CREDENTIAL: new.mark, **marks}}
+    try:
+        persistently(lambda: hook.update_connector(connector_id, written))
+    except InUse as refusal:
+        log.info("candidate %s cannot be written, another takes its place: %s", connector_id, refusal.evidence)
+        return _create(hook, _body(blueprint, new.credential, {canonical.MARK_RUN: token, **marks}, new.mark))
+    return connector_id
+
+
+def point_canary(hook: OpenSearchMLHook, canary_id: str, connector_id: str) -> None:
+    """Have the canary test another candidate.
+
+    Source: ``PUT /_plugins/_ml/models/{id}``.
+    """
+    persistently(lambda: hook.update_model(canary_id, {"connector_id": connector_id}))
 
 
 def deploy(hook: OpenSearchMLHook, canary_id: str) -> None:
@@ -161,20 +183,27 @@ def delete_connectors(hook: OpenSearchMLHook, ids: Iterable[str]) -> list[str]:
     return [str(outcome) for outcome in outcomes if outcome.action == "left"]
 
 
-def _create(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
-    body = canonical.connector_body(blueprint, _placeholders(blueprint), CLAIMED)
-    body["parameters"][canonical.MARK_RUN] = token
+def _create(hook: OpenSearchMLHook, body: dict[str, Any]) -> str:
+    """Create a connector, if possible with an id that is never taken for another's.
+
+    The server's in-use check, for DELETE and PUT alike, splits ids at the hyphen.
+    """
     for _ in range(ID_TRIES):
         created = hook.create_connector(body)
-        # The server's in-use check splits ids at the hyphen: one without never collides when it is retired.
         if "-" not in created:
-            break
+            return created
         log.debug("candidate %s is made anew: its id could be taken for another connector's", created)
-        spare = created
-        persistently(partial(hook.delete_connector, spare))
-    else:
-        created = hook.create_connector(body)
-    return created
+        if persistently(partial(connectors.delete_if_unused, hook, created)).action == "left":
+            return created  # it is so taken already, as this node's next ids would be
+    return hook.create_connector(body)
+
+
+def _body(
+    blueprint: Blueprint, credential: Mapping[str, str], marks: Mapping[str, str], credential_mark: str
+) -> dict[str, Any]:
+    body = canonical.connector_body(blueprint, credential, credential_mark)
+    body["parameters"].update(marks)
+    return body
 
 
 def _placeholders(blueprint: Blueprint) -> dict[str, str]:

@@ -139,7 +139,7 @@ class _Rotation:
             if not self.why:  # between the first look and the claim another run has come and gone
                 self.clean()
                 return self.record("unchanged")
-            self.fetch(made)
+            made = self.fetch(made)
             self.test()
             self.switch = self.switch_to(made.id, back_to=old.id or None, previous=self.source.previous())
             with self.step(Step.SWITCH):
@@ -175,7 +175,8 @@ class _Rotation:
 
     def candidate(self) -> Connector:
         """Return the candidate to go on with: one that a killed run left, or a new one; and see to its canary."""
-        made = next((one for one in self.found.candidates if self.is_usable(one)), None)
+        given_first = sorted(self.found.candidates, key=lambda one: one.mark == CLAIMED)
+        made = next((one for one in given_first if self.is_usable(one)), None)
         if made is None and (self.found.canaries or self.found.candidates):
             log.info("%s: what a killed run left does not fit any more, and is deleted", self.blueprint.name)
             self.take_away([one.id for one in self.found.candidates])
@@ -186,10 +187,16 @@ class _Rotation:
             made = next(one for one in self.found.candidates if one.id == made_id)
         if self.why and not any(canary.connector_id == made.id for canary in self.found.canaries):
             with self.step(Step.REGISTER):
-                group_id = str((self.found.model or {})["model_group_id"])
-                described = self.lease.description
-                self.lease.take(candidate.register_canary(self.hook, self.blueprint, made.id, group_id, described))
+                self.see_to_canary(made.id)
         return made
+
+    def see_to_canary(self, candidate_id: str) -> None:
+        if self.lease.canary_id:
+            candidate.point_canary(self.hook, self.lease.canary_id, candidate_id)
+            return
+        group_id = str((self.found.model or {})["model_group_id"])
+        described = self.lease.description
+        self.lease.take(candidate.register_canary(self.hook, self.blueprint, candidate_id, group_id, described))
 
     def is_usable(self, left: Connector) -> bool:
         if left.differs or left.mark is None:
@@ -203,14 +210,23 @@ class _Rotation:
         self.new = known
         return known is not None
 
-    def fetch(self, made: Connector) -> None:
+    def fetch(self, made: Connector) -> Connector:
+        """Return the candidate, which has the new credential now."""
         with self.step(Step.RECOVER):
             others = marks_of((*self.found.candidates, *self.found.retired))
             self.details += self.source.recover(self.live.mark, others)
         with self.step(Step.FETCH):
             if made.mark == CLAIMED:
                 self.new = self.source.next()
-                candidate.give(self.hook, self.blueprint, made.id, self.new, None if self.live.id else self.live.mark)
+                replaces = None if self.live.id else self.live.mark
+                given = candidate.give(
+                    self.hook, self.blueprint, made.id, self.new, token=self.token, replaces=replaces
+                )
+                if given != made.id:
+                    candidate.point_canary(self.hook, self.lease.canary_id, given)
+                    self.found = look(self.hook, self.blueprint)
+                    made = next(one for one in self.found.candidates if one.id == given)
+        return made
 
     def test(self) -> None:
         canary_id = self.lease.canary_id
@@ -320,25 +336,28 @@ class _Rotation:
             with self.step(Step.ABANDON):
                 if self.new:
                     self.source.abandon(self.new)
-            self.take_away([one.id for one in look(self.hook, self.blueprint).candidates])
+            left = self.take_away([one.id for one in look(self.hook, self.blueprint).candidates])
         except OpenSearchMLError as worse:
             serves = "the model was switched" if served_new else "the old one serves"
             return f"{serves}, and the rest is left to the next run, because undoing it failed too: {worse.cause}"
-        return "the old one serves, and nothing is left behind"
+        return f"the old one serves, and {'; '.join(left) or 'nothing is left behind'}"
 
     def prove_back(self, switch: Switch) -> None:
         limit_s = self.limits.serve_s
         if nodes := prove.until_every_node_serves(self.hook, self.model_id, switch.before, timeout_s=limit_s):
             prove.ask(self.hook, self.blueprint, self.model_id, self.limits.proof_predicts * nodes)
 
-    def take_away(self, ids: list[str]) -> None:
+    def take_away(self, ids: list[str]) -> list[str]:
+        """Delete canaries and candidates; return what had to be left."""
         with self.step(Step.UNDEPLOY_CANARY):
             candidate.undeploy_canaries(self.hook, self.blueprint.name)
         with self.step(Step.DELETE_CANARY):
             self.lease.release()
             candidate.delete_canaries(self.hook, self.blueprint.name)
         with self.step(Step.DELETE_CANDIDATE):
-            self.details += candidate.delete_connectors(self.hook, ids)
+            left = candidate.delete_connectors(self.hook, ids)
+        self.details += left
+        return left
 
     # ---- what it tells
 

@@ -6,7 +6,8 @@ Each test fails if the handling that it names is taken away.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,7 +18,7 @@ from opensearch_ml.errors import InUse, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation import prove
 from opensearch_ml.rotation.look import canaries, look
-from opensearch_ml.rotation.record import Step
+from opensearch_ml.rotation.record import Journal, Step
 from opensearch_ml.rotation.swap import rotate
 from tests.conftest import Cluster
 from tests.integration.conftest import provision
@@ -154,6 +155,76 @@ def test_no_candidate_keeps_an_id_with_a_hyphen(
     record = rotate(hook36, blueprint, source(), token="run-1", limits=QUICK)
     assert record.new_connector != made[0]
     assert hook36.get_connector(made[0]) is None
+
+
+@pytest.mark.parametrize("inline", [False, True], ids=["standalone", "internal"])
+def test_a_candidate_that_the_server_takes_for_used_makes_room_for_another(
+    hook: OpenSearchMLHook,
+    cluster: Cluster,
+    chat: Chat,
+    source: Source,
+    keys: ModelEndpoints,
+    inline: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Trap 7: the same check refuses the PUT of the credential, and the DELETE of what nobody could write.
+    blueprint = chat(inline=inline)
+    model_id = provision(hook, blueprint, {"openAI_key": OLD})
+    with colliding(hook, chat()) as collide:
+        before = left(cluster)
+        record = rotate(hook, blueprint, source(), token="run-1", limits=QUICK, on_step=collide)
+        assert record.outcome == "rotated"
+        assert keys_served(keys, cluster, model_id) == {bearer_fingerprint(NEW)}
+        assert "cannot be written, another takes its place" in caplog.text
+        assert any("a later run tries again" in told for told in record.details)
+    assert rotate(hook, blueprint, source(), token="run-2", limits=QUICK).outcome == "unchanged"
+    assert left(cluster) == before
+
+
+def test_a_run_that_is_killed_between_two_candidates_is_taken_up(
+    hook36: OpenSearchMLHook,
+    cluster36: Cluster,
+    chat: Chat,
+    source: Source,
+    keys: ModelEndpoints,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blueprint = chat()
+    model_id = provision(hook36, blueprint, {"openAI_key": OLD})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with colliding(hook36, chat()) as collide:
+        before = left(cluster36)
+        with monkeypatch.context() as patch:
+            patch.setattr("opensearch_ml.rotation.candidate.point_canary", killed)
+            with pytest.raises(KeyboardInterrupt):
+                rotate(hook36, blueprint, source(), token="run-1", limits=QUICK, on_step=collide)
+        assert left(cluster36) == before | {"connectors": before["connectors"] + 2, "models": before["models"] + 1}
+        again = source()
+        assert rotate(hook36, blueprint, again, token="run-2", limits=QUICK).outcome == "rotated"
+        assert again.calls.count("next") == 1  # by the first run: the second goes on with its candidate
+    assert keys_served(keys, cluster36, model_id) == {bearer_fingerprint(NEW)}
+    assert rotate(hook36, blueprint, source(), token="run-3", limits=QUICK).outcome == "unchanged"
+    assert left(cluster36) == before
+
+
+@contextmanager
+def colliding(hook: OpenSearchMLHook, blueprint: Blueprint) -> Iterator[Journal]:
+    """Another model's connector has an id of which the candidate's is a part, until the block ends."""
+    blocker = provision(hook, blueprint.model_copy(update={"name": "blocker"}), {"openAI_key": OLD})
+
+    def point_to(connector_id: str) -> None:
+        hook.update_model(blocker, {"connector_id": connector_id})
+        time.sleep(1.5)  # 2.19 finds an update a second later
+
+    def collide(step: Step, when: str) -> None:
+        if (step, when) == (Step.RECOVER, "before"):
+            point_to(f"{look(hook, blueprint).candidates[0].id}-x")
+
+    yield collide
+    point_to("does-not-exist")
 
 
 class Hyphenated(str):

@@ -9,7 +9,7 @@ import pytest
 
 from opensearch_ml import canonical
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import DeployFailed, RotationFailed
+from opensearch_ml.errors import DeployFailed, InUse, RotationFailed
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.record import RotationRecord
 from opensearch_ml.rotation.situation import Situation
@@ -23,9 +23,12 @@ OLD, NEW = {"one": "a", "two": "b"}, {"one": "c", "two": "d"}
 class Hook:
     """A cluster that says what it is told to, and keeps what it was sent."""
 
-    def __init__(self, predictors: Iterable[dict[str, str]] = (), ids: Iterable[str] = ()) -> None:
+    def __init__(
+        self, predictors: Iterable[dict[str, str]] = (), ids: Iterable[str] = (), kept: Iterable[str] = ()
+    ) -> None:
         self._predictors = iter(predictors)
         self._ids = iter(ids)
+        self._kept = kept
         self.sent: list[Any] = []
         self.deleted: list[str] = []
 
@@ -42,7 +45,12 @@ class Hook:
         self.sent.append(body)
         return next(self._ids)
 
+    def search_models(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+        return []
+
     def delete_connector(self, connector_id: str) -> None:
+        if connector_id in self._kept:
+            raise InUse("in use", evidence="1 models are still using this connector", fix="")
         self.deleted.append(connector_id)
 
 
@@ -117,23 +125,21 @@ def test_no_model_is_pointed_to_a_connector_that_is_not_there() -> None:
 
 def test_an_id_with_a_hyphen_is_given_back() -> None:
     hook = Hook(ids=["a-b", "-cd", "ef", "gh"])
-    assert candidate._create(hook, blueprint(), "t") == "ef"
+    assert candidate._create(hook, {}) == "ef"
     assert hook.deleted == ["a-b", "-cd"]
 
 
 def test_hyphens_are_put_up_with_in_the_end() -> None:
     hook = Hook(ids=(f"{number}-x" for number in range(100)))
-    last = candidate._create(hook, blueprint(), "t")
+    last = candidate._create(hook, {})
     assert last == f"{candidate.ID_TRIES}-x"
     assert last not in hook.deleted
 
 
-def test_a_candidate_is_claimed_without_a_credential() -> None:
-    hook = Hook(ids=["ab"])
-    candidate._create(hook, blueprint(), "run-1")
-    body = hook.sent[0]
-    assert body["credential"] == {"key": "claimed"}
-    assert body["parameters"][canonical.MARK_RUN] == "run-1"
+def test_an_id_that_the_server_does_not_take_back_is_the_last_one() -> None:
+    hook = Hook(ids=["a-b", "c-b", "d-b"], kept=["c-b"])
+    assert candidate._create(hook, {}) == "c-b"
+    assert len(hook.sent) == 2
 
 
 @pytest.mark.parametrize("check", [failures.untestable, failures.cannot_be_put])
