@@ -1,56 +1,91 @@
-"""Every test, in two halves at once: ``python -m tests``. Each half has its own servers and its own Airflow.
+"""Every test, in parts, two at a time: ``python -m tests``. Each part has its own servers, which end with it.
 
 Most of the time a test waits for a server; one after the other they would take nearly twice as long on two cores.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-import tempfile
 import time
-from typing import IO
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-HALVES = (("tests/unit", "tests/dags", "tests/e2e"), ("tests/integration",))
+AT_ONCE = 2
+TELL_EVERY_S = 60.0
+# Longest first, so that both lanes end at about the same time.
+PARTS = (
+    ("tests/integration", "--ignore=tests/integration/domain"),
+    ("tests/e2e/domain",),
+    ("tests/e2e", "--ignore=tests/e2e/domain"),
+    ("tests/integration/domain",),
+    ("tests/dags",),
+    ("tests/unit",),
+)
+
+
+@dataclass
+class Part:
+    """One run of pytest, and what it prints."""
+
+    arguments: tuple[str, ...]
+    output: Path
+    exit_code: int | None = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        return self.arguments[0] + "".join(f" but for {part.partition('=')[2]}" for part in self.arguments[1:])
+
+    def run(self) -> None:
+        started = time.monotonic()
+        print(f"==> {self.name}: started", flush=True)
+        with self.output.open("w") as output:
+            command = [sys.executable, "-m", "pytest", "--durations=10", *self.arguments]
+            self.exit_code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+        took_s = time.monotonic() - started
+        print(f"{self.output.read_text()}==> {self.name}: {self.verdict} in {took_s:.0f} s", flush=True)
+
+    @property
+    def verdict(self) -> str:
+        if self.exit_code is None:
+            return "not run"
+        return "passed" if self.exit_code == 0 else f"exit code {self.exit_code}"
+
+    @property
+    def progress(self) -> str:
+        percents = re.findall(r"\[ *(\d+)%\]", self.output.read_text()) if self.output.exists() else []
+        return f"{self.name} {percents[-1] if percents else 0} %"
 
 
 def main() -> int:
-    """Run both halves: what the second says is shown once the first has ended.
+    """Run every part; what one prints is shown once it has ended.
 
-    :return: exit code: 0 only if both passed.
+    :return: exit code: 0 only if all have passed.
     """
-    with tempfile.NamedTemporaryFile("w+") as kept:
-        second = _pytest(HALVES[1], kept)
-        first = _pytest(HALVES[0])
-        # Ctrl-C reaches both, and each ends its own servers.
-        codes = [_ended(first), 0]
-        print(f"==> {' '.join(HALVES[1])}, which have run beside them", flush=True)
-        with open(kept.name) as said:  # noqa: PTH123 a name, not a path
-            while second.poll() is None:
-                _pass_on(said)
-            _pass_on(said)
-        codes[1] = _ended(second)
-    for half, code in zip(HALVES, codes, strict=True):
-        print(f"==> {' '.join(half)}: {'passed' if code == 0 else f'exit code {code}'}")
-    return max(codes)
-
-
-def _pytest(half: tuple[str, ...], output: IO[str] | None = None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pytest", *half]
-    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT if output else None)
-
-
-def _ended(half: subprocess.Popen[bytes]) -> int:
-    while True:
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as lanes:
+        parts = [Part(arguments, Path(folder) / str(number)) for number, arguments in enumerate(PARTS)]
+        running = [lanes.submit(part.run) for part in parts]
         try:
-            return half.wait()
-        except KeyboardInterrupt:
-            continue
+            _tell_until_done(parts, running)
+        except KeyboardInterrupt:  # it has reached the parts that run, too, which end their servers
+            lanes.shutdown(cancel_futures=True)
+    for part in parts:
+        print(f"==> {part.name}: {part.verdict}")
+    return 0 if all(part.exit_code == 0 for part in parts) else 1
 
 
-def _pass_on(said: IO[str]) -> None:
-    print(said.read(), end="", flush=True)
-    time.sleep(0.5)
+def _tell_until_done(parts: Sequence[Part], running: Sequence[Future[None]]) -> None:
+    started = told = time.monotonic()
+    while not all(one.done() for one in running):
+        time.sleep(1)
+        if time.monotonic() - told > TELL_EVERY_S:
+            told = time.monotonic()
+            under_way = [part.progress for part in parts if part.output.exists() and part.exit_code is None]
+            print(f"==> {(told - started) / 60:.0f} min: {', '.join(under_way)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ TITAN = "opensearch_titan"  # the same domain as a second target, because Titan 
 TITAN_DIMENSION = 512
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def domain_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DomainStack]:
     """A domain, an account without the roles, model endpoints and Airflow; everything it made is gone afterwards."""
     folder = tmp_path_factory.mktemp("domain-stack")

@@ -27,7 +27,7 @@ UNMANAGED: dict[str, Any] = {"iam_role": {"manage": False}}
 TAG = {"Key": "opensearch_ml_owner", "Value": "opensearch_ml"}
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def _account() -> Iterator[AwsAccount]:
     with start_aws_account() as account:
         yield account
