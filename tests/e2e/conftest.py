@@ -117,6 +117,11 @@ def state_of(run: DagRun, task_id: str) -> str:
     return str(next(task["state"] for task in run.tasks() if task["task_id"] == task_id))
 
 
+def tries_of(run: DagRun, task_id: str) -> int:
+    """How often one task was tried."""
+    return int(next(task["try_number"] for task in run.tasks() if task["task_id"] == task_id))
+
+
 def files_below(folder: Path) -> Iterator[tuple[Path, bytes]]:
     """Every file below a folder, with its content."""
     for path in sorted(folder.rglob("*")):
