@@ -44,7 +44,7 @@ with DAG(
             description="Removes trusted endpoints; empty: the connection above",
         ),
         "aws_conn_id": Param(
-            "aws_default", type="string", title="AWS connection that deletes the connector's IAM role"
+            "aws_default", type="string", title="AWS connection that deletes the connector's IAM role or user's key"
         ),
     },
     default_args={
@@ -58,7 +58,9 @@ with DAG(
     chain(
         OpenSearchUndeployModelOperator(task_id="undeploy", blueprint=BLUEPRINT),
         OpenSearchDeleteModelOperator(task_id="delete_model", blueprint=BLUEPRINT),
-        OpenSearchDeleteConnectorOperator(task_id="delete_connector", blueprint=BLUEPRINT),
+        OpenSearchDeleteConnectorOperator(
+            task_id="delete_connector", blueprint=BLUEPRINT, aws_conn_id="{{ params.aws_conn_id }}"
+        ),
         OpenSearchDeleteModelGroupOperator(task_id="delete_model_group", blueprint=BLUEPRINT),
         OpenSearchRemoveTrustedEndpointsOperator(
             task_id="remove_trusted_endpoints",

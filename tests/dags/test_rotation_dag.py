@@ -20,6 +20,10 @@ from sqlalchemy import select
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml import folders
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.look import canaries
+from opensearch_ml.rotation.record import Step
+from opensearch_ml.rotation.sources import source_for
+from opensearch_ml.rotation.swap import rotate
 from tests.conftest import REPOSITORY, Cluster, connections
 from tests.dags.conftest import Finished, Run
 from tests.integration.conftest import provision
@@ -235,3 +239,31 @@ def test_the_form_is_filled_in_and_offers_the_blueprints(dag: DAG) -> None:
 def test_the_form_refuses_a_blueprint_that_is_not_there() -> None:
     with pytest.raises(ParamValidationError, match="openai_embeding"):
         DagBag(DAGS).dags[ROTATE].params.update({"blueprints": ["openai_embeding"]})
+
+
+def test_a_teardown_takes_what_a_killed_rotation_left_too(
+    run_dag: Run, connected: Cluster, models: dict[str, str]
+) -> None:
+    def killed(step: Step, when: str) -> None:
+        if (step, when) == (Step.SWITCH, "before"):
+            raise KeyboardInterrupt
+
+    hook, blueprint = OpenSearchMLHook(), folders.catalog().blueprint("second")
+    with connections(key_second=key(NEW)), pytest.raises(KeyboardInterrupt):
+        rotate(hook, blueprint, source_for(blueprint, hook), token="killed", on_step=killed)
+    assert canaries(hook, "second")
+    before = set(of_second(connected))
+    run = run_dag("opensearch_ml_teardown", folder=DAGS, blueprint="second")
+    assert set(states(run).values()) == {"success"}
+    # The server's false 409, told in the log, is the one reason for which a connector may be left.
+    assert len(of_second(connected)) == run.log.count("yet the server keeps it") < len(before)
+    assert not canaries(hook, "second")
+    assert hook.get_model(models["second"]) is None
+    assert hook.get_model(models["first"])
+
+
+def of_second(cluster: Cluster) -> list[str]:
+    """The connectors of blueprint second."""
+    return [
+        one["id"] for one in cluster.search("connectors", {"term": {"parameters.opensearch_ml_blueprint": "second"}})
+    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opensearch_ml.links import OpenSearchConnectorLink
-from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, OpenSearchMLCredentialOperator, fail_fast
+from opensearch_ml.operators.base import OpenSearchMLCredentialOperator, fail_fast
+from opensearch_ml.rotation.sources import withdraw
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector
 
 if TYPE_CHECKING:
@@ -34,12 +35,17 @@ class OpenSearchCreateConnectorOperator(OpenSearchMLCredentialOperator):
         return outcome.id
 
 
-class OpenSearchDeleteConnectorOperator(OpenSearchMLBlueprintOperator):
+class OpenSearchDeleteConnectorOperator(OpenSearchMLCredentialOperator):
     """Delete the connectors that we made for a blueprint, but for those that a model still uses.
+
+    Access keys that were made for them in IAM go with them.
 
     :param blueprint: the blueprint's name (templated).
     """
 
     @fail_fast
     def execute(self, context: Context) -> None:
-        self.tell(delete_connectors(self.hook, self.load().name))
+        blueprint = self.load()
+        self.tell(delete_connectors(self.hook, blueprint.name))
+        for told in withdraw(blueprint, self.hook, self.aws_conn_id):
+            self.tell(told)

@@ -14,6 +14,7 @@ from opensearch_ml.operators.base import (
     OpenSearchMLCredentialOperator,
     fail_fast,
 )
+from opensearch_ml.rotation.candidate import delete_canaries, undeploy_canaries
 from opensearch_ml.steps.deployment import start_deployment, undeploy
 from opensearch_ml.steps.model import delete_model_group, delete_models, ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
@@ -127,25 +128,31 @@ class OpenSearchPredictOperator(OpenSearchMLCredentialOperator):
 
 
 class OpenSearchUndeployModelOperator(OpenSearchMLBlueprintOperator):
-    """Disable and undeploy the models that we registered for a blueprint.
+    """Disable and undeploy the models that we registered for a blueprint, also a killed rotation's canary.
 
     :param blueprint: the blueprint's name (templated).
     """
 
     @fail_fast
     def execute(self, context: Context) -> None:
-        self.tell(undeploy(self.hook, self.load()))
+        blueprint = self.load()
+        if left := undeploy_canaries(self.hook, blueprint.name):
+            self.tell(f"canary {', '.join(left)}, which a killed rotation left, undeployed")
+        self.tell(undeploy(self.hook, blueprint))
 
 
 class OpenSearchDeleteModelOperator(OpenSearchMLBlueprintOperator):
-    """Delete the models that we registered for a blueprint; they must be undeployed.
+    """Delete the models that we registered for a blueprint, canaries too; they must be undeployed.
 
     :param blueprint: the blueprint's name (templated).
     """
 
     @fail_fast
     def execute(self, context: Context) -> None:
-        self.tell(delete_models(self.hook, self.load()))
+        blueprint = self.load()
+        if left := delete_canaries(self.hook, blueprint.name):
+            self.tell(f"canary {', '.join(left)} deleted")
+        self.tell(delete_models(self.hook, blueprint))
 
 
 class OpenSearchDeleteModelGroupOperator(OpenSearchMLBlueprintOperator):

@@ -165,16 +165,20 @@ def test(hook: OpenSearchMLHook, blueprint: Blueprint, canary_id: str, *, predic
         log.info("candidate of %s: %s", blueprint.name, told)
 
 
-def undeploy_canaries(hook: OpenSearchMLHook, blueprint_name: str) -> None:
-    """Undeploy every canary of a blueprint; nobody predicts on one, so nothing deploys it again."""
-    for canary in canaries(hook, blueprint_name):
-        persistently(partial(hook.undeploy_model, canary["id"]))
+def undeploy_canaries(hook: OpenSearchMLHook, blueprint_name: str) -> list[str]:
+    """Undeploy every canary of a blueprint, and return their ids; as nobody asks one, nothing deploys it again."""
+    found = [canary["id"] for canary in canaries(hook, blueprint_name)]
+    for canary_id in found:
+        persistently(partial(hook.undeploy_model, canary_id))
+    return found
 
 
-def delete_canaries(hook: OpenSearchMLHook, blueprint_name: str) -> None:
-    """Delete every canary of a blueprint; they must be undeployed."""
-    for canary in canaries(hook, blueprint_name):
-        persistently(partial(hook.delete_model, canary["id"]))
+def delete_canaries(hook: OpenSearchMLHook, blueprint_name: str) -> list[str]:
+    """Delete every canary of a blueprint and return their ids; they must be undeployed."""
+    found = [canary["id"] for canary in canaries(hook, blueprint_name)]
+    for canary_id in found:
+        persistently(partial(hook.delete_model, canary_id))
+    return found
 
 
 def delete_connectors(hook: OpenSearchMLHook, ids: Iterable[str]) -> list[str]:

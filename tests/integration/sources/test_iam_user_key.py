@@ -362,3 +362,25 @@ def test_a_first_run_killed_anywhere_leaves_no_orphan(
     assert killed_at(swap.run, step, when)
     swap.run()
     assert keys(account) == {key_of(swap.connectors()[0]): "Active"}
+
+
+def test_a_teardown_deletes_our_keys_that_no_connector_has_and_no_other(make: Make, account: AwsAccount) -> None:
+    others = account.client("iam").create_access_key(UserName=USER)["AccessKey"]["AccessKeyId"]
+    source = make()
+    made = source.next()
+    assert source.withdraw([made.mark]) == []
+    assert keys(account).keys() == {others, made.version}
+    assert source.withdraw([None, "fingerprint of something else"]) == [
+        f"key {made.version} of user {USER}, which no connector has, was deleted"
+    ]
+    assert keys(account) == {others: "Active"}
+    assert source.withdraw([]) == []
+
+
+def test_a_teardown_deletes_an_old_key_that_waits_too(make: Make, account: AwsAccount, tmp_path: Path) -> None:
+    swap = Swap(make, tmp_path / "cluster", {"delete_after_h": 24})
+    swap.run()
+    swap.run(force=True)
+    assert sorted(keys(account).values()) == ["Active", "Inactive"]
+    make().withdraw([])
+    assert keys(account) == {}

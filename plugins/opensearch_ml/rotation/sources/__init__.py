@@ -17,6 +17,7 @@ from opensearch_ml.rotation.sources.user_in_iam import UserInIam
 from opensearch_ml.rotation.supply import Supply, SupplyingSource
 from opensearch_ml.rotation_section import RotationSection
 from opensearch_ml.states import MODEL_DEPLOYED
+from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.predict import smoke_predict
 
@@ -59,6 +60,15 @@ def supplying_source(
     """Return the source of a blueprint whose credential no references give; None for any other."""
     source = source_for(blueprint, hook, aws_conn_id)
     return source if isinstance(source, (IamUserKeySource, AssumeRoleSource)) else None
+
+
+def withdraw(blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> list[str]:
+    """Take back what the source made for connectors that are gone; return what was done, one sentence each."""
+    source = source_for(blueprint, hook, aws_conn_id)
+    if not isinstance(source, IamUserKeySource):
+        return []
+    inside = [model["connector"] for model in models.ours(hook, blueprint) if "connector" in model]
+    return source.withdraw([connectors.mark_of(one) for one in (*connectors.ours(hook, blueprint.name), *inside)])
 
 
 def _access(hook: OpenSearchMLHook, aws_conn_id: str | None) -> AwsAccess:

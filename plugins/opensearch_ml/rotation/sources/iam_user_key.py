@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -206,6 +206,20 @@ class IamUserKeySource:
         :return: what was done, and what is still to come.
         """
         return self._finish_off(live)
+
+    def withdraw(self, marks: Iterable[str | None]) -> list[str]:
+        """Delete every key of ours that no connector has, once the blueprint is torn down. Idempotent.
+
+        :param marks: those of the connectors that are left.
+        :return: what was done.
+        """
+        keys, notes = self._user.keys(), self._user.notes()
+        told = self._undo_intent(notes, keys) if notes.intent else []
+        used = {key_of(mark) for mark in marks}
+        for key_id in (key.key_id for key in keys if key.key_id in notes.made and key.key_id not in used):
+            self._delete(key_id, KeyStep.DELETE_NEW)
+            told.append(f"key {key_id} of user {self._user.user_name}, which no connector has, was deleted")
+        return told
 
     def _finish_off(self, live: str | None) -> list[str]:
         notes = self._user.notes()
