@@ -56,8 +56,10 @@ test: $(INSTALLED)  ## lint, then every test, on servers that the tests start an
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m tests
 
-test-slow: $(INSTALLED)  ## every blueprint of the catalog, every rule and generated blueprints on real servers (10 minutes)
-	@$(BIN)/python -m pytest tests/integration -m slow --ignore tests/integration/rotation --ignore tests/integration/sources
+test-slow: $(INSTALLED)  ## every blueprint, every rule and generated blueprints on real servers; sessions that end (20 minutes)
+	@$(BIN)/python -m pytest tests/integration tests/e2e/test_commands.py -m slow \
+		--ignore tests/integration/rotation --ignore tests/integration/sources
+	@$(BIN)/python -m pytest tests/e2e/domain -m "slow or not slow"
 
 test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at every step (half an hour)
 	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources \

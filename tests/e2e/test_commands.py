@@ -91,6 +91,7 @@ def without_seconds(text: str) -> str:
     return re.sub(r" +[\d.]+ s$", "", text, flags=re.MULTILINE)
 
 
+@pytest.mark.slow  # make test-slow
 def test_make_up_starts_the_older_line_too(clone: Path) -> None:
     up = make(clone, "up", "OPENSEARCH=2.19.1")
     assert up.returncode == 0, up.stdout + up.stderr

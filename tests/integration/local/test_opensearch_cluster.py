@@ -236,6 +236,7 @@ def test_reset_forgets_the_data_and_keeps_the_password(cluster: OpenSearchCluste
     assert cluster.admin_password == password
 
 
+@pytest.mark.slow
 def test_two_nodes_of_the_older_line_form_a_cluster(two_nodes: OpenSearchCluster) -> None:
     for number in (1, 2):
         answer = request(two_nodes, "/_cat/nodes?format=json&h=name,version", node=number).json()
@@ -245,6 +246,7 @@ def test_two_nodes_of_the_older_line_form_a_cluster(two_nodes: OpenSearchCluster
         ]
 
 
+@pytest.mark.slow
 def test_the_older_line_has_the_same_plugins_and_authentication(two_nodes: OpenSearchCluster) -> None:
     found = request(two_nodes, "/_cat/plugins?format=json").json()
     assert {plugin["component"] for plugin in found} == PLUGINS
@@ -253,6 +255,7 @@ def test_the_older_line_has_the_same_plugins_and_authentication(two_nodes: OpenS
     assert as_proxy(two_nodes).json()["user_name"] == "arn:caller"
 
 
+@pytest.mark.slow
 def test_a_node_of_two_can_be_stopped_while_a_client_holds_a_connection(two_nodes: OpenSearchCluster) -> None:
     with requests.Session() as session:
         session.trust_env = False

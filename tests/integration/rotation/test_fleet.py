@@ -17,6 +17,8 @@ from opensearch_ml.rotation.sources import source_for
 from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import CREDENTIAL, prepare, provision
 
+pytestmark = pytest.mark.slow  # make test-rotation
+
 MODELS = 6
 Make = Callable[..., Blueprint]
 
