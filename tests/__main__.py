@@ -19,37 +19,34 @@ AT_ONCE = 3
 TELL_EVERY_S = 60.0
 APART = ("tests/integration/domain", "tests/integration/iam", "tests/integration/local")
 # Longest first, so that all lanes end at about the same time.
-PARTS = (
-    ("tests/integration", *(f"--ignore={folder}" for folder in APART)),
-    ("tests/e2e", "--ignore=tests/e2e/domain", "--ignore=tests/e2e/test_commands.py"),
-    APART,
-    ("tests/e2e/test_commands.py",),
-    ("tests/e2e/domain",),
-    ("tests/unit",),
-    ("tests/dags",),
-)
+PARTS = {
+    "integration": ("tests/integration", *(f"--ignore={folder}" for folder in APART)),
+    "e2e": ("tests/e2e", "--ignore=tests/e2e/domain", "--ignore=tests/e2e/test_commands.py"),
+    "integration with AWS": APART,
+    "commands": ("tests/e2e/test_commands.py",),
+    "e2e with AWS": ("tests/e2e/domain",),
+    "unit": ("tests/unit",),
+    "dags": ("tests/dags",),
+}
 
 
 @dataclass
 class Part:
     """One run of pytest, and what it prints."""
 
+    name: str
     arguments: tuple[str, ...]
     output: Path
     exit_code: int | None = field(default=None, init=False)
 
-    @property
-    def name(self) -> str:
-        return " ".join(self.arguments).replace("--ignore=", "but for ")
-
     def run(self) -> None:
         started = time.monotonic()
-        print(f"==> {self.name}: started", flush=True)
+        tell(f"{self.name}: started")
         with self.output.open("w") as output:
             command = [sys.executable, "-m", "pytest", "--durations=10", *self.arguments]
             self.exit_code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
         took_s = time.monotonic() - started
-        print(f"{self.output.read_text()}==> {self.name}: {self.verdict} in {took_s:.0f} s", flush=True)
+        tell(f"{self.name}: {self.verdict} in {took_s:.0f} s", before=self.output.read_text())
 
     @property
     def verdict(self) -> str:
@@ -63,20 +60,26 @@ class Part:
         return f"{self.name} {percents[-1] if percents else 0} %"
 
 
+def tell(text: str, *, before: str = "") -> None:
+    """Print in one piece, whatever other threads print."""
+    sys.stdout.write(f"{before}==> {text}\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Run every part; what one prints is shown once it has ended.
 
     :return: exit code: 0 only if all have passed.
     """
     with TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as lanes:
-        parts = [Part(arguments, Path(folder) / str(number)) for number, arguments in enumerate(PARTS)]
+        parts = [Part(name, arguments, Path(folder) / name) for name, arguments in PARTS.items()]
         running = [lanes.submit(part.run) for part in parts]
         try:
             _tell_until_done(parts, running)
         except KeyboardInterrupt:  # it has reached the parts that run, too, which end their servers
             lanes.shutdown(cancel_futures=True)
     for part in parts:
-        print(f"==> {part.name}: {part.verdict}")
+        tell(f"{part.name}: {part.verdict}")
     return 0 if all(part.exit_code == 0 for part in parts) else 1
 
 
@@ -87,7 +90,7 @@ def _tell_until_done(parts: Sequence[Part], running: Sequence[Future[None]]) -> 
         if time.monotonic() - told > TELL_EVERY_S:
             told = time.monotonic()
             under_way = [part.progress for part in parts if part.output.exists() and part.exit_code is None]
-            print(f"==> {(told - started) / 60:.0f} min: {', '.join(under_way)}", flush=True)
+            tell(f"{(told - started) / 60:.0f} min: {', '.join(under_way)}")
 
 
 if __name__ == "__main__":

@@ -144,16 +144,22 @@ def test_rotations_lose_no_predict_on_two_nodes(
     rotations_under_load(two_nodes, keys, source, [blueprint], rotations=50, print_as=f"two nodes, internal: {inline}")
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("inline", [False, True], ids=["standalone", "internal"])
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(
+    ("inline", "rotations"),
+    [
+        pytest.param(False, 5, id="standalone"),
+        pytest.param(True, 5, id="internal"),
+        pytest.param(False, 50, id="standalone-50"),
+    ],
+)
 def test_rotations_lose_no_call_in_flight(
-    cluster36: Cluster, chat: Chat, source: Source, keys: ModelEndpoints, inline: bool
+    cluster36: Cluster, chat: Chat, source: Source, keys: ModelEndpoints, inline: bool, rotations: int
 ) -> None:
     keys.behave(family="openai", delay_s=2.0)
-    blueprint = chat(inline=inline, client_config=CLIENT | {"read_timeout": 6})
-    rotations_under_load(
-        cluster36, keys, source, [blueprint], rotations=5, print_as=f"2 s in flight, internal: {inline}"
-    )
+    blueprint = chat(inline=inline, client_config=CLIENT | {"read_timeout": 5})
+    print_as = f"2 s in flight, internal: {inline}"
+    rotations_under_load(cluster36, keys, source, [blueprint], rotations=rotations, print_as=print_as)
 
 
 @pytest.mark.parametrize(
