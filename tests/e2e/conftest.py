@@ -20,6 +20,7 @@ from tests.conftest import REPOSITORY, Cluster
 ML_USER, ML_PASSWORD = "restricted", "canary-Xw9-Tt2-Vb6-Hq1"
 BLUEPRINTS = REPOSITORY / "include" / "blueprints"
 PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
+PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}  # no test changes a DAG file
 ONE_OF_EACH = {"connectors": 1, "model_groups": 1, "models": 1}
 # The server's in-use check splits ids at "-" and may answer 409 for a connector that no model uses, as long as other
 # models are there. What it keeps is told in the log, and only then may it be left.
@@ -46,6 +47,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         environment={
             "AIRFLOW__OPENSEARCH_ML__BLUEPRINTS_FOLDER": str(blueprints),
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+            **PARSED_ONCE,
         },
     )
     stack.opensearch.start()

@@ -16,6 +16,7 @@ from local.domain_gateway.process import DomainGateway
 from local.domain_stack import DOMAIN_ARN, DomainStack
 from local.model_endpoints.process import ModelEndpoints
 from tests.conftest import REPOSITORY, Cluster
+from tests.e2e.conftest import PARSED_ONCE
 
 OF_A_USER = Path(__file__).parent / "dags"
 TITAN = "opensearch_titan"  # the same domain as a second target, because Titan knows other dimensions than SageMaker's
@@ -35,6 +36,7 @@ def domain_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DomainSta
     stack.environment = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        **PARSED_ONCE,
         f"AIRFLOW_CONN_{TITAN.upper()}": json.dumps({"conn_type": "opensearch", "extra": signed}),
     }
     try:
