@@ -57,7 +57,7 @@ test: $(INSTALLED)  ## lint, then every test, on servers that the tests start an
 	@$(BIN)/python -m tests
 
 test-slow: $(INSTALLED)  ## every blueprint, every rule and generated blueprints on real servers; sessions that end (20 minutes)
-	@$(BIN)/python -m pytest tests/integration tests/e2e/test_commands.py -m slow \
+	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e/test_commands.py -m slow \
 		--ignore tests/integration/rotation --ignore tests/integration/sources
 	@$(BIN)/python -m pytest tests/e2e/domain -m "slow or not slow"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -29,7 +30,7 @@ from local.errors import AirflowStartError
 from local.server_process import HOST, ServerProcess
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PREFERRED_PORT = 8080
+PREFERRED_PORT, ANY_PORT = 8080, 0
 USER = "admin"
 COMPONENTS = ("scheduler", "triggerer", "dag_processor")
 ENDED = ("success", "failed")
@@ -184,19 +185,27 @@ class DagRun:
         return answer.json()
 
 
-def start_airflow(
-    home: Path, environment: Mapping[str, str], *, port: int | None = None, timeout_s: float = 120.0
-) -> AirflowStandalone:
-    """Start Airflow on 127.0.0.1 and return once all its components work.
+class PortLostError(AirflowStartError):
+    """Another process was faster to take the port that had been free."""
+
+
+def start_airflow(home: Path, environment: Mapping[str, str], *, timeout_s: float = 300.0) -> AirflowStandalone:
+    """Start Airflow on 127.0.0.1, on port 8080 if that is free, and return once all its components work.
 
     :param home: AIRFLOW_HOME; its database and the generated login are kept from one start to the next.
     :param environment: connections and settings (``AIRFLOW_CONN_…``) beside `SETTINGS`.
-    :param port: TCP port; 8080 if that is free, else any.
+    :param timeout_s: for a machine that is busy; a process that ends is told at once.
     :raises AirflowStartError: it ended, or a component did not come up; nothing is left running.
     """
+    for preferred in (PREFERRED_PORT, ANY_PORT, ANY_PORT):
+        with suppress(PortLostError):
+            return _start(home, environment, free_port(preferred), timeout_s)
+    return _start(home, environment, free_port(ANY_PORT), timeout_s)
+
+
+def _start(home: Path, environment: Mapping[str, str], port: int, timeout_s: float) -> AirflowStandalone:
     home.mkdir(parents=True, exist_ok=True)
     kept = _kept_secrets(home)
-    port = port or free_port(PREFERRED_PORT)
     url = f"http://{HOST}:{port}"
     log_file = home / "standalone.log"
     with log_file.open("wb") as log:
@@ -231,7 +240,7 @@ def start_airflow(
 
 def free_port(preferred: int) -> int:
     """Return the preferred TCP port on 127.0.0.1, or any free one if that is taken."""
-    for port in (preferred, 0):
+    for port in (preferred, ANY_PORT):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
@@ -277,6 +286,10 @@ def _wait_until_healthy(
         # Another Airflow may have taken the port since it was found free: it would answer, and well.
         if server.listens() and not (lacking := server.unhealthy()):
             return
+        if lost_its_port(log_file.read_text(errors="replace"), server.url):
+            raise PortLostError(
+                f"{server.url} was taken by another process", evidence=str(log_file), fix="start it again"
+            )
         time.sleep(POLL_S)
     tail = log_file.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:].strip()
     raise AirflowStartError(
@@ -284,5 +297,10 @@ def _wait_until_healthy(
         if child.returncode is not None
         else f"Airflow's {', '.join(lacking)} did not come up in time",
         evidence=f"the end of {log_file}:\n{tail}",
-        fix=f"read {log_file}; if memory or a port is short, mend that and run again",
+        fix=f"read {log_file}; on a machine that is busy, end something else and run again",
     )
+
+
+def lost_its_port(log: str, url: str) -> bool:
+    """Tell whether Airflow's log says that the port of its URL is another's; it says so of its other ports too."""
+    return re.search(rf"\b{url.rpartition(':')[2]}\)?: address already in use", log, re.IGNORECASE) is not None

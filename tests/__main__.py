@@ -1,6 +1,6 @@
-"""Every test, in parts, three at a time: ``python -m tests``. Each part has its own servers, which end with it.
+"""Every test, in parts, two at a time: ``python -m tests``. Each part has its own servers, which end with it.
 
-Most of the time a test waits for a server; one after the other they would take more than twice as long on two cores.
+Most of the time a test waits for a server; one after the other they would take nearly twice as long on two cores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-AT_ONCE = 3
+AT_ONCE = 2
 TELL_EVERY_S = 60.0
 APART = ("tests/integration/domain", "tests/integration/iam", "tests/integration/local")
 # Longest first, so that all lanes end at about the same time.

@@ -110,7 +110,6 @@ class Cluster:
         Index operations of every ML and Security index, and the settings. A deploy task is written once more a moment
         after its model is deployed, so this waits until no task is under way and nothing moves.
         """
-        self._wait_out_the_redeployment()
         under_way = {"terms": {"state": ["CREATED", "RUNNING"]}}
         last: dict[str, Any] = {}
         until = time.monotonic() + 15
@@ -119,7 +118,7 @@ class Cluster:
             time.sleep(0.5)
         return now
 
-    def _wait_out_the_redeployment(self) -> None:
+    def wait_out_the_redeployment(self) -> None:
         """A node deploys every model once more of its own accord, 17 to 20 seconds after it started."""
         nodes = self.get("/_nodes/stats/jvm")["nodes"].values()
         uptime_s = min(node["jvm"]["uptime_in_millis"] for node in nodes) / 1000
@@ -177,6 +176,7 @@ def start_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             opensearch.start()
             _started[version] = Cluster(opensearch, version)
             opensearch.wait_until_healthy()
+            _started[version].wait_out_the_redeployment()
         return _started[version]
 
     yield start

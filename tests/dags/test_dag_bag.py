@@ -51,7 +51,10 @@ ONE_AT_A_TIME = {
     TEARDOWN: {"remove_trusted_endpoints"},
 }
 ADMINISTRATORS = {PROVISION: {"preflight", *ONE_AT_A_TIME[PROVISION]}, TEARDOWN: ONE_AT_A_TIME[TEARDOWN]}
-WITH_AWS = {PROVISION: {"preflight", "iam_role", "connector", "model", "smoke_predict"}, TEARDOWN: {"delete_iam_role"}}
+WITH_AWS = {
+    PROVISION: {"preflight", "iam_role", "connector", "model", "smoke_predict"},
+    TEARDOWN: {"delete_connector", "delete_iam_role"},
+}
 ALL = sorted([*TASKS, "opensearch_ml_rotate_credentials"])  # the last one has tests of its own
 EACH = pytest.mark.parametrize("dag_id", TASKS)
 

@@ -24,7 +24,7 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector
-from opensearch_ml.steps.deployment import look_at_deployment, start_deployment, undeploy
+from opensearch_ml.steps.deployment import start_deployment, undeploy
 from opensearch_ml.steps.model import delete_model_group, delete_models, ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from tests.conftest import OPENAI_KEY, Cluster
@@ -223,7 +223,7 @@ def test_a_deployment_that_fails_tells_the_servers_cause(
     assert "Failed to find connector" in raised.value.evidence
     # The model alone tells too, for a sensor that has no task.
     with pytest.raises(DeployFailed, match="Failed to find connector"):
-        look_at_deployment(hook, model_id, None)
+        persistently(lambda: until_deployed(hook, model_id, None))
     assert provision(hook, blueprint) == model_id
 
 
