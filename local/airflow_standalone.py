@@ -30,7 +30,8 @@ from local.errors import AirflowStartError
 from local.server_process import HOST, ServerProcess
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PREFERRED_PORT, ANY_PORT = 8080, 0
+PREFERRED_PORT = 8080
+STARTS = 4  # for as many ports that others were faster to take
 USER = "admin"
 COMPONENTS = ("scheduler", "triggerer", "dag_processor")
 ENDED = ("success", "failed")
@@ -189,6 +190,7 @@ class PortLostError(AirflowStartError):
     """Another process was faster to take the port that had been free."""
 
 
+@retry(retry=retry_if_exception_type(PortLostError), stop=stop_after_attempt(STARTS), reraise=True)
 def start_airflow(home: Path, environment: Mapping[str, str], *, timeout_s: float = 300.0) -> AirflowStandalone:
     """Start Airflow on 127.0.0.1, on port 8080 if that is free, and return once all its components work.
 
@@ -197,15 +199,9 @@ def start_airflow(home: Path, environment: Mapping[str, str], *, timeout_s: floa
     :param timeout_s: for a machine that is busy; a process that ends is told at once.
     :raises AirflowStartError: it ended, or a component did not come up; nothing is left running.
     """
-    for preferred in (PREFERRED_PORT, ANY_PORT, ANY_PORT):
-        with suppress(PortLostError):
-            return _start(home, environment, free_port(preferred), timeout_s)
-    return _start(home, environment, free_port(ANY_PORT), timeout_s)
-
-
-def _start(home: Path, environment: Mapping[str, str], port: int, timeout_s: float) -> AirflowStandalone:
     home.mkdir(parents=True, exist_ok=True)
     kept = _kept_secrets(home)
+    port = free_port(PREFERRED_PORT)
     url = f"http://{HOST}:{port}"
     log_file = home / "standalone.log"
     with log_file.open("wb") as log:
@@ -240,7 +236,7 @@ def _start(home: Path, environment: Mapping[str, str], port: int, timeout_s: flo
 
 def free_port(preferred: int) -> int:
     """Return the preferred TCP port on 127.0.0.1, or any free one if that is taken."""
-    for port in (preferred, ANY_PORT):
+    for port in (preferred, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((HOST, port))
@@ -284,9 +280,10 @@ def _wait_until_healthy(
     lacking = ["api-server"]
     while time.monotonic() < deadline and child.poll() is None:
         # Another Airflow may have taken the port since it was found free: it would answer, and well.
-        if server.listens() and not (lacking := server.unhealthy()):
-            return
-        if lost_its_port(log_file.read_text(errors="replace"), server.url):
+        if server.listens():
+            if not (lacking := server.unhealthy()):
+                return
+        elif lost_its_port(log_file.read_text(errors="replace"), server.url):
             raise PortLostError(
                 f"{server.url} was taken by another process", evidence=str(log_file), fix="start it again"
             )

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,13 +84,10 @@ def main() -> int:
 
 
 def _tell_until_done(parts: Sequence[Part], running: Sequence[Future[None]]) -> None:
-    started = told = time.monotonic()
-    while not all(one.done() for one in running):
-        time.sleep(1)
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
-            under_way = [part.progress for part in parts if part.output.exists() and part.exit_code is None]
-            tell(f"{(told - started) / 60:.0f} min: {', '.join(under_way)}")
+    started = time.monotonic()
+    while wait(running, timeout=TELL_EVERY_S).not_done:
+        under_way = [part.progress for part in parts if part.output.exists() and part.exit_code is None]
+        tell(f"{(time.monotonic() - started) / 60:.0f} min: {', '.join(under_way)}")
 
 
 if __name__ == "__main__":
