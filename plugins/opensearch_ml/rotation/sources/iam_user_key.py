@@ -178,16 +178,7 @@ class IamUserKeySource:
     def recover(self, live: str | None, others: Sequence[str]) -> list[str]:
         """Delete keys of ours that no connector has, and go on with an old key that a killed run left half retired."""
         self._live = live
-        keys, notes = self._user.keys(), self._user.notes()
-        told = []
-        if notes.intent:
-            told += self._undo_intent(notes, keys)
-            keys, notes = self._user.keys(), self._user.notes()
-        used = {key_id for mark in (live, *others) if (key_id := key_of(mark))}
-        for orphan in notes.orphans(keys, used):
-            self._delete(orphan.key_id, KeyStep.DELETE_NEW)
-            told.append(f"key {orphan.key_id}, which no connector has, was deleted")
-        return told + self._finish_off(live)
+        return self._delete_orphans((live, *others)) + self._finish_off(live)
 
     def left_over(self) -> str | None:
         """Tell of an old key that `tidy` would go on with; None if there is none, or its time has not come."""
@@ -213,12 +204,18 @@ class IamUserKeySource:
         :param marks: those of the connectors that are left.
         :return: what was done.
         """
+        return self._delete_orphans(marks, also_off=True)
+
+    def _delete_orphans(self, marks: Iterable[str | None], *, also_off: bool = False) -> list[str]:
         keys, notes = self._user.keys(), self._user.notes()
-        told = self._undo_intent(notes, keys) if notes.intent else []
-        used = {key_of(mark) for mark in marks}
-        for key_id in (key.key_id for key in keys if key.key_id in notes.made and key.key_id not in used):
-            self._delete(key_id, KeyStep.DELETE_NEW)
-            told.append(f"key {key_id} of user {self._user.user_name}, which no connector has, was deleted")
+        told = []
+        if notes.intent:
+            told += self._undo_intent(notes, keys)
+            keys, notes = self._user.keys(), self._user.notes()
+        used = {key_id for mark in marks if (key_id := key_of(mark))}
+        for orphan in (replace(notes, off=None) if also_off else notes).orphans(keys, used):
+            self._delete(orphan.key_id, KeyStep.DELETE_NEW)
+            told.append(f"key {orphan.key_id} of user {self._user.user_name}, which no connector has, was deleted")
         return told
 
     def _finish_off(self, live: str | None) -> list[str]:
