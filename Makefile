@@ -61,7 +61,7 @@ test-slow: $(INSTALLED)  ## every blueprint, every rule and generated blueprints
 		--ignore tests/integration/rotation --ignore tests/integration/sources
 	@$(BIN)/python -m pytest tests/e2e/domain -m "slow or not slow"
 
-test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at every step (half an hour)
+test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at every step (more than an hour)
 	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources \
 		tests/e2e/test_rotation_through_the_scheduler.py -m "slow or not slow"
 

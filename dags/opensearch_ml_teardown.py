@@ -5,7 +5,8 @@ goes what carries our mark. Cluster settings and role mappings stay as they are.
 
 - **OpenSearch connection**: the one that the blueprint was provisioned with; a domain's is found by its extra.
 - **OpenSearch connection of an administrator**: who removes trusted endpoints, if not the same. It may stay empty.
-- **AWS connection**: who takes back what the connector's IAM role was given; not used by other blueprints.
+- **AWS connection**: who takes back what the connector's IAM role was given, or the access keys that were made for an
+  IAM user; not used by other blueprints.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import DeployFailed, InUse, RotationFailed
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.record import RotationRecord
-from opensearch_ml.rotation.situation import Situation
+from opensearch_ml.rotation.situation import Connector, Situation
 from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.rotation.switch import Switch
 from tests.unit.core.test_rotation_situation import blueprint, connector
@@ -140,6 +140,15 @@ def test_an_id_that_the_server_does_not_take_back_is_the_last_one() -> None:
     hook = Hook(ids=["a-b", "c-b", "d-b"], kept=["c-b"])
     assert candidate._create(hook, {}) == "c-b"
     assert len(hook.sent) == 2
+
+
+def test_a_candidate_is_claimed_without_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = Hook(ids=["ab"])
+    monkeypatch.setattr(candidate, "look", lambda *_: Situation(None, None, (Connector("ab"),)))
+    assert candidate.claim(hook, blueprint(), "run-1") == "ab"
+    body = hook.sent[0]
+    assert body["credential"] == {"key": "claimed"}
+    assert body["parameters"][canonical.MARK_RUN] == "run-1"
 
 
 @pytest.mark.parametrize("check", [failures.untestable, failures.cannot_be_put])
