@@ -71,10 +71,11 @@ def trusting(hook: OpenSearchMLHook, needed: Iterable[tuple[str, str]]) -> Itera
     log.info("%s", ensure_trusted_endpoints(hook, pairs))
     try:
         yield
-    except Exception:
+    except Exception as failed:
         added = [pattern for pattern, _ in pairs if trusted_endpoints.labelled(pattern) not in before]
-        if added:
-            _withdraw(hook, added)
+        left = _withdraw(hook, added) if added else ""
+        if left and isinstance(failed, OpenSearchMLError):
+            failed.evidence += f"; {left}"
         raise
 
 
@@ -129,11 +130,12 @@ def _urls(connector: Mapping[str, Any]) -> list[str]:
     return [url for url in own if url]
 
 
-def _withdraw(hook: OpenSearchMLHook, added: list[str]) -> None:
+def _withdraw(hook: OpenSearchMLHook, added: list[str]) -> str:
     try:
         log.info("%s", remove_trusted_endpoints(hook, added))
-    except OpenSearchMLError as error:  # the failure of the block is what has to be told
-        log.warning("trusted endpoint %s was added, and stays: %s", ", ".join(added), error.cause)
+    except OpenSearchMLError as error:
+        return f"trusted endpoint {', '.join(added)} was added, and stays: {error.cause}"
+    return ""
 
 
 def _untrusted(missing: list[str], whole: list[str], refusal: PermissionDenied) -> UntrustedEndpoint:
