@@ -6,7 +6,9 @@ every node serves the new one; if anything fails, the old one serves. A run in w
 - **Blueprints**: which; none chosen: every one that has a model on the cluster.
 - **OpenSearch connection**: who uses the models; the same as for `opensearch_ml_provision`.
 - **AWS connection**: who asks Secrets Manager, IAM and STS, where a blueprint's section `rotation` says so.
-- **Force**: rotate although nothing differs, for instance to replace a key that may be known to others.
+- **Force**: rotate although nothing differs. Only the sources `iam_user_key` and `assume_role` make another key then;
+  from a connection, a variable or a secret the same one is read again. To replace a key that others may know, make a
+  new one at the platform and change the connection: then no force is needed.
 
 It runs daily, more often where sessions of STS end, and once more when the next session is due. Task `summary` fails if
 a model was not rotated, with a table and each cause; it tells the notifiers that the option `notifiers` of section
@@ -60,7 +62,10 @@ with DAG(
         ),
         "aws_conn_id": Param("aws_default", type="string", title="AWS connection of the sources of credentials"),
         "force": Param(
-            False, type="boolean", title="Force", description="Rotate although nothing differs; never on a schedule"
+            False,
+            type="boolean",
+            title="Force",
+            description="Although nothing differs; an unchanged connection gives the same key again",
         ),
     },
     default_args={

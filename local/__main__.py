@@ -1,4 +1,4 @@
-"""The embedded stack from the command line: ``python -m local up|demo|status|down|reset``; `make` calls this."""
+"""The embedded stack from the command line, ``python -m local COMMAND``; `make` calls this."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from local.demo import run_demo, run_domain_demo
 from local.distribution import VERSIONS
 from local.domain_stack import DOMAIN_FOLDER, DomainStack
 from local.errors import LocalStackError
+from local.rotation_demo import run_rotation_demo
 from local.server_process import ServerStartError
 from local.stack import Stack
 
@@ -20,7 +21,7 @@ def main() -> int:
     :return: exit code: 0 only if all of it worked; for ``status``, 0 only if all of it runs.
     """
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=["up", "demo", "status", "down", "reset"])
+    parser.add_argument("command", choices=["up", "demo", "demo-rotate", "status", "down", "reset"])
     parser.add_argument("--opensearch", choices=VERSIONS, help="version of OpenSearch (default: the one used last)")
     parser.add_argument("--domain", action="store_true", help="as Amazon OpenSearch Service, with an AWS account")
     given = parser.parse_args()
@@ -32,6 +33,8 @@ def main() -> int:
             return _status(stack) if given.domain else _status_of_all(stack, DomainStack(DOMAIN_FOLDER))
         if given.command == "demo":
             run_domain_demo(stack) if isinstance(stack, DomainStack) else run_demo(stack)
+        elif given.command == "demo-rotate":
+            run_rotation_demo(stack)
         else:
             {"up": stack.up, "down": stack.down, "reset": stack.reset}[given.command]()
         if given.command == "up":

@@ -119,6 +119,22 @@ class AirflowStandalone(ServerProcess):
         answer.raise_for_status()
         return DagRun(self, dag_id, answer.json()["dag_run_id"])
 
+    def has_connection(self, conn_id: str) -> bool:
+        """Tell whether the database has a connection; the environment may have others."""
+        answer = self.api.get(f"/api/v2/connections/{conn_id}")
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            answer.raise_for_status()
+        return answer.is_success
+
+    def write_connection(self, conn_id: str, *, password: str, conn_type: str = "http") -> None:
+        """Do what a person does under Admin, Connections: add a connection, or give one another password."""
+        body = {"connection_id": conn_id, "conn_type": conn_type, "password": password}
+        if self.has_connection(conn_id):
+            answer = self.api.patch(f"/api/v2/connections/{conn_id}", json=body)
+        else:
+            answer = self.api.post("/api/v2/connections", json=body)
+        answer.raise_for_status()
+
     def stop(self, *, timeout_s: float = 15.0) -> None:
         """End the scheduler, its workers and all other children too; standalone itself leaves them behind."""
         process = self.process()

@@ -56,15 +56,21 @@ def go_live(stack: Stack, blueprint: str, conf: dict[str, Any]) -> DagRun:
     run = provision(stack, blueprint, conf)
     model_id = str(run.xcom("smoke_predict"))
 
-    client = OpenSearch(
-        stack.opensearch.url,
-        http_auth=(stack.opensearch.admin_user, stack.opensearch.admin_password),
-        ca_certs=str(stack.opensearch.ca_path),
-    )
+    client = client_of(stack)
     stack.say(f"==> neural search over {len(SENTENCES)} sentences, embedded by the new model at ingest and at query")
     index_sentences(client, model_id)
     show_search(client, model_id, stack.say)
     return run
+
+
+def client_of(stack: Stack) -> OpenSearch:
+    """Return a client of the stack's cluster that repeats no request by itself."""
+    return OpenSearch(
+        stack.opensearch.url,
+        http_auth=(stack.opensearch.admin_user, stack.opensearch.admin_password),
+        ca_certs=str(stack.opensearch.ca_path),
+        max_retries=0,
+    )
 
 
 def say_done(stack: Stack, run: DagRun, seconds: float) -> None:
@@ -77,7 +83,8 @@ def say_done(stack: Stack, run: DagRun, seconds: float) -> None:
     Airflow    {airflow.url}  login admin, password {airflow.password}
     OpenSearch {stack.opensearch.url}  login {stack.opensearch.admin_user}, password {stack.opensearch.admin_password}
     CA         {stack.opensearch.ca_path}
-    Next: run DAG opensearch_ml_provision again in the UI (nothing is written), or opensearch_ml_teardown."""
+    Next: run DAG opensearch_ml_provision again in the UI (nothing is written), make demo-rotate, or run
+    opensearch_ml_teardown."""
     )
 
 

@@ -27,13 +27,14 @@ from local.aws_account.process import AwsAccount, start_aws_account
 from local.distribution import DEFAULT_VERSION
 from local.errors import LocalStackError
 from local.minilm import DIMENSIONS
-from local.model_endpoints.keys import save_keys
+from local.model_endpoints.keys import bearer_fingerprint, save_keys
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
 from local.opensearch import OpenSearchCluster
 from local.server_process import ServerProcess
 
 FOLDER = Path(__file__).resolve().parents[1] / ".local"
 AIRFLOW_MEMORY = 1_500_000_000  # bytes: measured, with eight parallel tasks
+PLATFORM_CONNECTION = "openai_default"  # in Airflow's database; all others are in its environment
 S = TypeVar("S", bound=ServerProcess)
 
 
@@ -129,6 +130,7 @@ class Stack:
                 self._remember(**{"airflow environment": fingerprint})
                 self.say("==> Airflow (scheduler, triggerer, DAG processor, API server)")
                 self._keep("airflow", start_airflow(self.folder / "airflow", environment))
+            self._write_connection()
             self.say(f"==> all up after {time.monotonic() - started:.0f} s")
 
     def down(self) -> None:
@@ -166,7 +168,6 @@ class Stack:
                 "password": self.opensearch.admin_password,
                 "extra": {"use_ssl": True, "verify_certs": True, "ca_certs": str(self.opensearch.ca_path)},
             },
-            "OPENAI_DEFAULT": {"conn_type": "http", "password": keys["openai"][0]},
             "COHERE_DEFAULT": {"conn_type": "http", "password": keys["cohere"][0]},
             "AWS_DEFAULT": {
                 "conn_type": "aws",
@@ -190,9 +191,29 @@ class Stack:
                 + "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(16)),
                 "secret_access_key": secrets.token_urlsafe(30),
             }
-            keys = {"openai": [f"sk-{secrets.token_urlsafe(24)}"], "cohere": [secrets.token_urlsafe(24)], "aws": [aws]}
-            save_keys(path, keys)
+            save_keys(path, {"openai": [_openai_key()], "cohere": [secrets.token_urlsafe(24)], "aws": [aws]})
         return dict(json.loads(path.read_text()))
+
+    def make_openai_key(self) -> str:
+        """Make another key that the model endpoints accept besides those before, and return it."""
+        key = _openai_key()
+        save_keys(self.folder / "keys.json", {**self.keys, "openai": [key, *self.keys["openai"]]})
+        if self.model_endpoints:
+            self.model_endpoints.accept_keys({"openai": [key]})
+        return key
+
+    def refuse_older_openai_keys(self) -> None:
+        """Have the model endpoints refuse every key but the newest."""
+        newest, *older = self.keys["openai"]
+        save_keys(self.folder / "keys.json", {**self.keys, "openai": [newest]})
+        if endpoints := self.model_endpoints:
+            for key in older:
+                endpoints.refuse_key(bearer_fingerprint(key))
+
+    def _write_connection(self) -> None:
+        # In Airflow's database, where a person can change it: what the environment has, wins over that.
+        if self.airflow and not self.airflow.has_connection(PLATFORM_CONNECTION):
+            self.airflow.write_connection(PLATFORM_CONNECTION, password=self.keys["openai"][0])
 
     def _start_model_endpoints(self) -> ModelEndpoints:
         return start_model_endpoints(
@@ -264,3 +285,7 @@ class Stack:
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two `make up` at once: the second waits, then finds all of it up
             yield
+
+
+def _openai_key() -> str:
+    return f"sk-{secrets.token_urlsafe(24)}"

@@ -301,6 +301,16 @@ class Blueprint(Strict):
         return self.rotation.supplied if self.rotation else ()
 
     @property
+    def credential_origin(self) -> str:
+        """Where the credential comes from, for people: ``password of connection openai_default``."""
+        if self.rotation and self.rotation.user_name:
+            return f"access keys of IAM user {self.rotation.user_name}"
+        if self.rotation and self.rotation.role_arn:
+            return f"sessions of role {self.rotation.role_arn}"
+        told = sorted({str(reference) for reference in self.connector.references.values()})
+        return ", ".join(told) or f"role {self.connector.credential.get('roleArn', '')}".rstrip()
+
+    @property
     def model_name(self) -> str:
         """The name that the model is registered under."""
         return self.model.name or self.name

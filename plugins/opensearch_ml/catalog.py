@@ -10,7 +10,7 @@ from opensearch_ml import documents, placeholders, stand_ins, versions
 from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.documents import Document
-from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
+from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget, NoSuchBlueprint
 from opensearch_ml.findings import findings_of, located, nearest
 from opensearch_ml.targets import Target
 
@@ -53,13 +53,14 @@ class Catalog:
         :param name: the file's stem.
         :param domain_arn: the connection's domain, which gives variables too (`arns.DOMAIN_VARIABLES`): they override
             the blueprint's defaults, and the target's variables override them.
-        :raises InvalidBlueprint: no such file, or findings in it.
+        :raises NoSuchBlueprint: no file of that name.
+        :raises InvalidBlueprint: findings in it.
         :raises InvalidTarget: findings in a target's file.
         """
         found = files(self.blueprints_folder)
         if name not in found:
             problem = f"no file of that name in {self.blueprints_folder}"
-            raise InvalidBlueprint(name, findings_of("", problem, nearest(name, found)))
+            raise NoSuchBlueprint(name, findings_of("", problem, nearest(name, found)))
         path = _only(found[name], InvalidBlueprint)
         document = read(path, InvalidBlueprint)
         result = checked(document, path, self.target(opensearch_conn_id), self.targets_folder, domain_arn)

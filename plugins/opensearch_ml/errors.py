@@ -9,6 +9,7 @@
     │   └── NotYetEffective       IAM has the right documents, and AWS does not go by them yet
     └── Final                     the same call will fail again
         ├── InvalidBlueprint      also InvalidTarget: findings in a file, before any request
+        │   └── NoSuchBlueprint   there is no such file
         ├── PreflightFailed       several of these at once, before the first write
         ├── InvalidConnection     the Airflow connection cannot be turned into an address
         ├── UnresolvedCredential  a reference that no connection or variable answers
@@ -22,6 +23,7 @@
         ├── InUse                 somebody still uses it
         ├── DeployFailed          the model cannot be deployed
         ├── RemoteModelRefused    the model's platform answered 4xx
+        │   └── RemoteCredentialRefused  401 or 403: the key that the connector has
         ├── SmokeTestFailed       the model answers, but not what the blueprint expects
         └── RotationFailed        a new credential or definition did not come to serve; says what serves
 
@@ -133,6 +135,10 @@ class InvalidBlueprint(_InvalidFile):
     kind = "blueprint"
 
 
+class NoSuchBlueprint(InvalidBlueprint):
+    """There is no blueprint of that name."""
+
+
 class InvalidTarget(_InvalidFile):
     """The target is refused, with every finding in it."""
 
@@ -207,6 +213,10 @@ class DeployFailed(Final):
 
 class RemoteModelRefused(Final):
     """The model's platform refuses the request as it is."""
+
+
+class RemoteCredentialRefused(RemoteModelRefused):
+    """The model's platform refuses the connector's credential."""
 
 
 class SmokeTestFailed(Final):

@@ -54,8 +54,14 @@ RULES = (
         "try again later, or look at the platform's own status and quota",
     ),
     Rule(
-        _both(_REMOTE, _is(401, 403)),
+        _both(_REMOTE, _says("model_not_found", "does not exist or you do not have access to it")),
         errors.RemoteModelRefused,
+        "the model's platform has no such model, or not for this credential",
+        "check parameters.model of the connector, and that the key has access to that model",
+    ),
+    Rule(
+        _both(_REMOTE, _is(401, 403)),
+        errors.RemoteCredentialRefused,
         "the model's platform refuses the connector's credential",
         "check that the credential which the blueprint refers to is valid for this platform and model",
     ),

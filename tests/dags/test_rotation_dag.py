@@ -171,6 +171,80 @@ def test_a_new_url_is_trusted_before_it_serves_and_the_old_one_no_longer(
     assert [entry.count("team=search") for entry in after if "embeddings" in entry] == [1]
 
 
+def test_a_url_that_was_trusted_for_a_refused_candidate_is_withdrawn(
+    rotated: Callable[..., Finished], blueprints: Path, models: dict[str, str]
+) -> None:
+    hook = OpenSearchMLHook()
+    before = hook.trusted_endpoints()
+    path = blueprints / "first.yaml"
+    path.write_text(path.read_text().replace("/v1/embeddings", "/v1/embeddings?team=search"))
+    with connections(key_first=key(WRONG)):
+        run = rotated(blueprints=["first"])
+    assert states(run)["rotate[0]"] == "failed"
+    assert "accept the password of connection key_first" in told[0]["text"]
+    assert "is the canary of this rotation" in told[0]["text"]
+    assert hook.trusted_endpoints() == before
+
+
+def test_a_blueprint_without_a_model_lets_the_cluster_call_nothing(
+    rotated: Callable[..., Finished], connected: Cluster, blueprints: Path, models: dict[str, str]
+) -> None:
+    path = blueprints / "nowhere.yaml"
+    path.write_text(path.read_text().replace("/v1/embeddings", "/v1/embeddings?team=none"))
+    before = connected.writes()
+    with connections(key_nowhere=key(OLD)):
+        run = rotated(blueprints=["nowhere"])
+    assert states(run)["rotate[0]"] == "failed"
+    assert "nowhere: cannot be rotated: nowhere has nothing to rotate" in run.log
+    assert connected.writes() == before
+
+
+def test_a_model_whose_file_was_removed_is_named_and_the_others_are_rotated(
+    rotated: Callable[..., Finished], blueprints: Path, models: dict[str, str]
+) -> None:
+    (blueprints / "second.yaml").unlink()
+    with connections(key_first=key(NEW)):
+        run = rotated()
+    assert (states(run)["rotate[0]"], states(run)["rotate[1]"]) == ("success", "failed")
+    [message] = told
+    assert f"second has no file any more, and model {models['second']} was made from it" in message["text"]
+    assert "fix: restore second.yaml" in message["text"]
+    assert "Did you mean" not in run.log + message["text"]
+
+
+def test_a_model_that_was_renamed_in_its_blueprint_is_named_and_no_second_one_is_made(
+    rotated: Callable[..., Finished], run_dag: Run, connected: Cluster, blueprints: Path, models: dict[str, str]
+) -> None:
+    path = blueprints / "first.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["model"] = {**document.get("model", {}), "name": "search_embedding"}
+    path.write_text(yaml.safe_dump(document))
+    words = f"the model of first stands under another name than search_embedding\n  evidence: model {models['first']}"
+    assert states(rotated())["rotate[0]"] == "failed"
+    assert words in told[0]["text"]
+    before = connected.writes()
+    run = run_dag("opensearch_ml_provision", folder=DAGS, blueprint="first")
+    assert states(run)["preflight"] == "failed"
+    assert "stands under another name than search_embedding" in run.log
+    assert connected.writes() == before
+
+
+def test_another_embedding_model_is_warned_of_in_log_table_and_event(
+    rotated: Callable[..., Finished], blueprints: Path, models: dict[str, str]
+) -> None:
+    path = blueprints / "first.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["connector"]["parameters"]["model"] = "text-embedding-3-large"
+    path.write_text(yaml.safe_dump(document))
+    run = rotated()
+    record = run.xcoms()["rotate[0]", "return_value"]
+    assert (record["outcome"], record["why"]) == ("rotated", ["parameters.model"])
+    [warning] = record["details"]
+    assert warning.startswith("parameters.model names another embedding model, whose vectors do not fit")
+    assert run.log.count(warning) >= 3  # find, rotate, summary
+    assert events()["opensearch-ml://tests/first"]["details"] == [warning]
+
+
 def test_the_named_ones_alone_are_looked_at_and_force_rotates_what_is_right(
     rotated: Callable[..., Finished], models: dict[str, str]
 ) -> None:
@@ -178,6 +252,12 @@ def test_the_named_ones_alone_are_looked_at_and_force_rotates_what_is_right(
     assert states(run)["rotate[0]"] == "success"
     record = run.xcoms()["rotate[0]", "return_value"]
     assert (record["blueprint"], record["outcome"], record["why"]) == ("first", "rotated", ["forced"])
+    # Another connector, and the same key in it: that is said wherever the rotation is told.
+    assert record["old_mark"] == record["new_mark"]
+    same = "the credential is the same as before: change password of connection key_first for a new one"
+    assert record["details"] == [same]
+    assert f"{record['new_connector']} serves; {same}" in run.log
+    assert "first: to be rotated: forced (credential: password of connection key_first)" in run.log
 
 
 @pytest.mark.parametrize(

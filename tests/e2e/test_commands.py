@@ -49,6 +49,7 @@ def ours(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(600)  # and a rotation, whose grace is as long as a call may take
 def test_make_demo_shows_a_search_that_makes_sense_and_make_down_leaves_nothing_running(clone: Path) -> None:
     demo = make(clone, "demo")
     assert demo.returncode == 0, demo.stdout + demo.stderr
@@ -66,6 +67,13 @@ def test_make_demo_shows_a_search_that_makes_sense_and_make_down_leaves_nothing_
     assert again.returncode == 0, again.stdout + again.stderr
     [first], [second] = (re.findall(r"^ +model {6}(\S+)", run.stdout, re.MULTILINE) for run in (demo, again))
     assert first == second
+
+    rotated = make(clone, "demo-rotate")
+    assert rotated.returncode == 0, rotated.stdout + rotated.stderr
+    assert re.search(rf"model {first} answered \d{{2,}} predicts meanwhile, 0 failed", rotated.stdout)
+    keys = dict(re.findall(r"key ([0-9a-f]{12}) (before|now)", rotated.stdout))
+    assert sorted(keys.values()) == ["before", "now"]
+    assert "refuse the old key from now on, and the model answers" in rotated.stdout
 
     assert make(clone, "down").returncode == 0
     assert ours(clone) == []

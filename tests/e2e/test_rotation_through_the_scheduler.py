@@ -39,20 +39,10 @@ def accepted(stack: Stack, e2e_cluster: Cluster) -> Iterator[ModelEndpoints]:
 def model_id(stack: Stack, accepted: ModelEndpoints) -> str:
     """A model that serves with the first key."""
     assert stack.airflow
-    write_connection(stack.airflow, FIRST)
+    stack.airflow.write_connection(CONNECTION, password=FIRST)
     run = stack.airflow.run(PROVISION, {"blueprint": BLUEPRINT})
     assert run.state == "success"
     return str(run.xcom("smoke_predict"))
-
-
-def write_connection(airflow: AirflowStandalone, key: str) -> None:
-    """What a person does in Airflow's list of connections."""
-    body = {"connection_id": CONNECTION, "conn_type": "generic", "password": key}
-    if airflow.api.get(f"/api/v2/connections/{CONNECTION}").status_code == 200:
-        answer = airflow.api.patch(f"/api/v2/connections/{CONNECTION}", json=body)
-    else:
-        answer = airflow.api.post("/api/v2/connections", json=body)
-    answer.raise_for_status()
 
 
 def rotate(airflow: AirflowStandalone, **conf: Any) -> DagRun:
@@ -72,7 +62,7 @@ def test_a_new_key_comes_to_serve_and_the_event_says_so(
     airflow: AirflowStandalone, e2e_cluster: Cluster, accepted: ModelEndpoints, model_id: str
 ) -> None:
     assert serving(e2e_cluster, accepted, model_id) == {bearer_fingerprint(FIRST)}
-    write_connection(airflow, SECOND)
+    airflow.write_connection(CONNECTION, password=SECOND)
     run = rotate(airflow)
     assert run.state == "success"
     assert serving(e2e_cluster, accepted, model_id) == {bearer_fingerprint(SECOND)}
@@ -88,7 +78,7 @@ def test_a_new_key_comes_to_serve_and_the_event_says_so(
 def test_a_wrong_key_is_refused_told_and_never_serves(
     airflow: AirflowStandalone, e2e_cluster: Cluster, accepted: ModelEndpoints, model_id: str
 ) -> None:
-    write_connection(airflow, WRONG)
+    airflow.write_connection(CONNECTION, password=WRONG)
     run = rotate(airflow)
     assert run.state == "failed"
     assert {state_of(run, task) for task in ("rotate", "summary")} == {"failed"}
@@ -102,7 +92,7 @@ def test_a_wrong_key_is_refused_told_and_never_serves(
 def test_a_run_with_nothing_to_do_writes_nothing(
     airflow: AirflowStandalone, e2e_cluster: Cluster, accepted: ModelEndpoints, model_id: str
 ) -> None:
-    write_connection(airflow, SECOND)
+    airflow.write_connection(CONNECTION, password=SECOND)
     before = e2e_cluster.writes()
     run = rotate(airflow)
     assert (run.state, state_of(run, "rotate")) == ("success", "skipped")

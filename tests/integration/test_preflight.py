@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import InvalidConnection, OpenSearchMLError, RequestRefused
+from opensearch_ml.errors import InUse, InvalidConnection, OpenSearchMLError, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
 from opensearch_ml.steps.preflight import ELIGIBLE_ROLES, preflight
@@ -70,3 +71,26 @@ def problems(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[OpenSearchMLE
     """What preflight has to say of a blueprint."""
     with connections(openai_default=OPENAI):
         return preflight(hook, hook, lambda: blueprint, Target(name="t"), aws_conn_id="aws_default").problems
+
+
+def test_a_model_under_another_name_is_refused_and_another_one_on_our_connector_is_not(
+    hook36: OpenSearchMLHook, make_blueprint: Callable[..., Blueprint]
+) -> None:
+    blueprint = make_blueprint()
+    assert problems(hook36, blueprint) == []  # nothing is there yet
+    model = hook36.get_model(provision(hook36, blueprint))
+    assert model
+    theirs = hook36.register_model(
+        {
+            "name": "theirs",
+            "function_name": "remote",
+            "model_group_id": model["model_group_id"],
+            "connector_id": model["connector_id"],
+        }
+    )
+    assert problems(hook36, blueprint) == []
+    (problem,) = problems(hook36, make_blueprint(model__name="renamed"))
+    assert isinstance(problem, InUse)
+    assert problem.cause == "the model of openai_embedding stands under another name than renamed"
+    assert "(openai_embedding)" in problem.evidence
+    assert f"{theirs} (theirs)" in problem.evidence

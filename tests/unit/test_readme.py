@@ -24,7 +24,7 @@ README = (REPOSITORY / "README.md").read_text()
 SOURCES = "".join(path.read_text() for path in sorted((REPOSITORY / "plugins").rglob("*.py")))
 # tests/e2e/test_commands.py runs them on a copy of the repository; `make test` is how these tests were started.
 RUN_FOR_REAL = {
-    *("make demo", "make demo-domain", "make up OPENSEARCH=2.19.1"),
+    *("make demo", "make demo-rotate", "make demo-domain", "make up OPENSEARCH=2.19.1"),
     *("make status", "make down", "make help", "make clean"),
 }
 

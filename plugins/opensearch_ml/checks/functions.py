@@ -75,14 +75,15 @@ def _unused(path: str, action: Action, parameters: str) -> Iterator[Finding]:
 
 def _pair(path: str, action: Action) -> Iterator[Finding]:
     names = (action.pre_process_function or "", action.post_process_function or "")
-    kinds = [_kind(name) for name in names]
+    kinds = [kind(name) for name in names]
     if all(kinds) and kinds[0] != kinds[1]:
         yield Finding(
             f"{path}.{POST}", f"is for {kinds[1]}, and the pre-process function for {kinds[0]}", "Use a pair."
         )
 
 
-def _kind(name: str) -> str | None:
+def kind(name: str) -> str | None:
+    """Tell what a function of the server is for; None for one that any connector may have, and for a script."""
     if not name.startswith("connector."):
         return None
     return "rerank" if name.endswith(".rerank") else "embedding" if "embedding" in name else None

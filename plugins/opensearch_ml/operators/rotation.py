@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
@@ -12,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, D
 
 from opensearch_ml import folders, notifications
 from opensearch_ml.aws import DEFAULT_CONNECTION
+from opensearch_ml.errors import NoSuchBlueprint
 from opensearch_ml.links import OpenSearchModelLink
 from opensearch_ml.operators.base import (
     OpenSearchMLAdminOperator,
@@ -20,6 +22,7 @@ from opensearch_ml.operators.base import (
     fail_fast,
 )
 from opensearch_ml.rotation import summary
+from opensearch_ml.rotation.failures import file_is_gone
 from opensearch_ml.rotation.fleet import Standing, look_at_fleet, standings
 from opensearch_ml.rotation.schedule import next_run
 from opensearch_ml.rotation.sources import source_for
@@ -27,13 +30,16 @@ from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.cluster_settings import (
-    ensure_trusted_endpoints,
     remove_trusted_endpoints,
     trusted_for_connectors,
+    trusting,
 )
+from opensearch_ml.steps.model import made_from
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from opensearch_ml.blueprint import Blueprint
 
 ROTATED = AssetAlias("opensearch_ml_rotated")
 NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")  # Airflow's default for scheduler.allowed_run_id_pattern
@@ -94,13 +100,13 @@ class OpenSearchFindRotationsOperator(OpenSearchMLBaseOperator):
 
     def _say(self, found: Sequence[Standing]) -> None:
         for standing in found:
-            if standing.why:
-                self.log.info("%s: to be rotated: %s", standing.blueprint, ", ".join(standing.why))
-            else:
-                due = f", due {standing.due.isoformat()}" if standing.due else ""
-                self.log.info("%s: model %s is as it should be%s", standing.blueprint, standing.model_id, due)
-        some = sum(bool(standing.why) for standing in found)
-        self.tell(f"{some} of {len(found)} models may need a rotation; nothing was written")
+            self.log.log(logging.INFO if standing.can else logging.WARNING, "%s", standing)
+            if standing.warning:
+                self.log.warning("%s: %s", standing.blueprint, standing.warning)
+        some = sum(bool(standing.why) and standing.can for standing in found)
+        lame = sum(not standing.can for standing in found)
+        cannot = f", {lame} cannot be rotated" if lame else ""
+        self.tell(f"{some} of {len(found)} models may need a rotation{cannot}; nothing was written")
 
 
 class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchMLBlueprintOperator):
@@ -135,14 +141,29 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchML
         with _Failure(self, context, self.blueprint):
             return self._rotate(context)
 
+    def load(self) -> Blueprint:
+        """Read the blueprint, whose name may come from a mark in the cluster: then its file may be gone."""
+        try:
+            return super().load()
+        except NoSuchBlueprint:
+            if made := made_from(self.hook, self.blueprint):
+                raise file_is_gone(self.blueprint, [model["id"] for model in made]) from None
+            raise
+
     @fail_fast
     def _rotate(self, context: Context) -> dict[str, Any]:
         blueprint = self.load()
         source = source_for(blueprint, self.hook, self.aws_conn_id)
+        self.log.info("%s: credential: %s", blueprint.name, blueprint.credential_origin)
         before = trusted_for_connectors(self.hook, blueprint.name)
-        if trust := ensure_trusted_endpoints(self.acting_hook, blueprint.trusted):
-            self.log.info("%s", trust)
-        done = rotate(self.hook, blueprint, source, token=token_of(context), force=_is_true(self.force))
+        done = rotate(
+            self.hook,
+            blueprint,
+            source,
+            token=token_of(context),
+            force=_is_true(self.force),
+            allowing=lambda: trusting(self.acting_hook, blueprint.trusted),
+        )
         wanted = {pattern for pattern, _ in blueprint.trusted}
         if done.outcome == "rotated" and before - wanted:
             self.log.info("%s", remove_trusted_endpoints(self.acting_hook, before - wanted))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from opensearch_ml import canonical
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import OpenSearchMLError, RotationFailed
+from opensearch_ml.errors import OpenSearchMLError, RemoteCredentialRefused, RotationFailed
+from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.situation import Situation
+from opensearch_ml.steps.model import under_another_name
 
 AGAIN = "run opensearch_ml_rotate_credentials again"
 
@@ -17,19 +20,31 @@ def refused(
 ) -> RotationFailed:
     """Return the error for a step that failed.
 
+    :param step: the value of a `Step`, or what else was done.
     :param serves: what serves now, and what is left behind.
     """
     if isinstance(error, OpenSearchMLError):
         cause, evidence, fix = error.cause, error.evidence, error.fix
     else:
         cause, evidence, fix = "an error that nobody foresaw", redact(f"{type(error).__name__}: {error}"), AGAIN
+    if isinstance(error, RemoteCredentialRefused):
+        fix = f"check that this platform and model accept the {blueprint.credential_origin}, and run again"
+    if step == Step.TEST.value and "/models/" in evidence:
+        evidence += "; that model is the canary of this rotation, not the one that serves"
     return RotationFailed(
         f"rotation of {blueprint.name} failed at step {step}: {cause}; {serves}", evidence=evidence, fix=fix
     )
 
 
-def nothing_to_rotate(blueprint: Blueprint, found: Situation) -> RotationFailed:
-    """Return the error for a blueprint that has no model here, or one on a connector that is not ours."""
+def nothing_to_rotate(
+    blueprint: Blueprint, found: Situation, made_from_it: Sequence[Mapping[str, Any]]
+) -> OpenSearchMLError:
+    """Return the error for a blueprint that has no model here, or one on a connector that is not ours.
+
+    :param made_from_it: the models on its connectors (`steps.model.made_from`), which may have another name.
+    """
+    if found.model is None and made_from_it:
+        return under_another_name(blueprint, made_from_it)
     if found.model is None:
         seen = f"no model {blueprint.model_name} of ours is in the cluster"
     else:
@@ -39,6 +54,21 @@ def nothing_to_rotate(blueprint: Blueprint, found: Situation) -> RotationFailed:
     return RotationFailed(
         f"{blueprint.name} has nothing to rotate", evidence=seen, fix="run opensearch_ml_provision for this blueprint"
     )
+
+
+def file_is_gone(blueprint_name: str, model_ids: Sequence[str]) -> RotationFailed:
+    """Return the error for a model of ours whose blueprint's file is not there any more."""
+    return RotationFailed(
+        gone(blueprint_name, model_ids),
+        evidence=f"the cluster holds the mark of {blueprint_name}, and the blueprints folder no file of that name",
+        fix=f"restore {blueprint_name}.yaml; if the model is not needed any more, run opensearch_ml_teardown for it, "
+        "and delete the file only then",
+    )
+
+
+def gone(blueprint_name: str, model_ids: Sequence[str]) -> str:
+    """Return the cause of `file_is_gone`."""
+    return f"{blueprint_name} has no file any more, and model {', '.join(model_ids)} was made from it"
 
 
 def untestable(blueprint: Blueprint, found: Situation) -> RotationFailed | None:

@@ -12,8 +12,10 @@ from typing import Any
 
 from opensearch_ml import OWNER, canonical
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import InvalidBlueprint, OpenSearchMLError
+from opensearch_ml.errors import InvalidBlueprint, NoSuchBlueprint, OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.embedding import other_vectors
+from opensearch_ml.rotation.failures import gone, nothing_to_rotate
 from opensearch_ml.rotation.situation import (
     CANARY_PREFIX,
     Move,
@@ -41,6 +43,9 @@ class Standing:
     :param why: what a rotation has to do or to tell, dotted paths or a few words; empty: nothing.
     :param due: when the credential must be replaced; None: not by time.
     :param ends: when it stops working by itself; None: it does not.
+    :param can: False: it cannot be rotated as it stands, and its rotation says what to do.
+    :param origin: where the credential comes from; empty if nobody knows.
+    :param warning: what a person should know before it is rotated.
     """
 
     blueprint: str
@@ -48,6 +53,18 @@ class Standing:
     why: tuple[str, ...] = ()
     due: datetime | None = None
     ends: datetime | None = None
+    can: bool = True
+    origin: str = ""
+    warning: str = ""
+
+    def __str__(self) -> str:
+        read = f" (credential: {self.origin})" if self.origin else ""
+        if not self.can:
+            return f"{self.blueprint}: cannot be rotated: {', '.join(self.why)}"
+        if self.why:
+            return f"{self.blueprint}: to be rotated: {', '.join(self.why)}{read}"
+        due = f", due {self.due.isoformat()}" if self.due else ""
+        return f"{self.blueprint}: model {self.model_id} is as it should be{due}{read}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it; times are ISO 8601."""
@@ -78,19 +95,21 @@ class Fleet:
         }
         return named - {""}
 
+    def made_from(self, name: str) -> list[Document]:
+        """Return the models on a blueprint's connectors, whatever their own name is; no canaries."""
+        ids = {one["id"] for one in self.connectors if _blueprint_of(one) == name}
+        return [
+            one
+            for one in self.models
+            if (one.get("connector_id") in ids or _blueprint_of(one.get("connector") or {}) == name)
+            and not str(one.get("name")).startswith(CANARY_PREFIX)
+        ]
+
     def situation(self, blueprint: Blueprint) -> Situation:
         """Return what stands for one blueprint."""
         its = [one for one in self.connectors if _blueprint_of(one) == blueprint.name]
-        ids = {one["id"] for one in its}
-        model = next(
-            (
-                one
-                for one in self.models
-                if one.get("name") == blueprint.model_name
-                and (one.get("connector_id") in ids or _blueprint_of(one.get("connector") or {}) == blueprint.name)
-            ),
-            None,
-        )
+        named = [one for one in self.made_from(blueprint.name) if one.get("name") == blueprint.model_name]
+        model = next(iter(named), None)
         canaries = [one for one in self.models if one.get("name") == canary_name(blueprint.name)]
         return situation(blueprint, model, its, canaries, self.version)
 
@@ -138,11 +157,13 @@ def _standing(
     try:
         blueprint = load(name)
     except InvalidBlueprint as invalid:
-        return Standing(name, why=(invalid.cause,))
-    found = fleet.situation(blueprint)
+        made = [str(model["id"]) for model in fleet.made_from(name)]
+        cause = gone(name, made) if made and isinstance(invalid, NoSuchBlueprint) else invalid.cause
+        return Standing(name, why=(cause,), can=False)
+    found, origin = fleet.situation(blueprint), blueprint.credential_origin
     model_id = str((found.model or {}).get("id", ""))
     if found.live is None:
-        return Standing(name, model_id, ("it has no model here, or one on another's connector",))
+        return Standing(name, model_id, (nothing_to_rotate(blueprint, found, fleet.made_from(name)).cause,), can=False)
     mark = found.live.mark
     session = SessionMark.parse(mark)
     ends = session.until if session else None
@@ -154,13 +175,14 @@ def _standing(
         left = source.left_over() if isinstance(source, IamUserKeySource) else None
         due = source.due(mark)
     except OpenSearchMLError as error:
-        return Standing(name, model_id, (error.cause,), ends=ends)
+        return Standing(name, model_id, (error.cause,), ends=ends, can=False)
     why = reasons(found.live, serves=serves, force=force, token=NOBODY)
     if not why and left:
         why = (left,)
     if not why and next_move(found, why) is not Move.NOTHING:
         why = ("what an earlier run left",)
-    return Standing(name, model_id, why, due, ends)
+    warning = other_vectors(blueprint, found.live.differs) or ""
+    return Standing(name, model_id, why, due, ends, origin=origin, warning=warning)
 
 
 def _blueprint_of(connector: Document) -> str:

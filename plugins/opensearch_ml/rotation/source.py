@@ -8,9 +8,11 @@ Before it holds the lease it only asks ``serves`` and ``due``, which write nothi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
+
+from opensearch_ml import fingerprint
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,10 @@ class NextCredential:
     mark: str
     version: str
     expires: datetime | None = None
+
+    def with_mark_of(self, live: str | None) -> NextCredential:
+        """Return it with the mark of the connector that serves, if that has the same credential: equal marks say so."""
+        return replace(self, mark=str(live)) if fingerprint.matches(live, self.credential) else self
 
 
 class CredentialSource(Protocol):

@@ -27,6 +27,11 @@ class Row:
     ends: datetime | None = None
 
     @property
+    def is_still(self) -> bool:
+        """Whether nothing was to do, and nothing is to be told."""
+        return self.outcome == "unchanged" and not self.told
+
+    @property
     def cause(self) -> str:
         """The first line of what is told."""
         return self.told.partition("\n")[0]
@@ -59,12 +64,12 @@ def table(all_rows: Sequence[Row]) -> str:
     counts = ", ".join(f"{sum(row.outcome == one for row in all_rows)} {one}" for one in reversed(OUTCOMES))
     lines = [f"{len(all_rows)} models: {counts}"]
     width = max((len(row.blueprint) for row in all_rows), default=0)
-    for outcome in OUTCOMES[:-1]:
+    for outcome in OUTCOMES:
         for row in all_rows:
-            if row.outcome == outcome:
+            if row.outcome == outcome and not row.is_still:
                 due = f"; next due {_moment(row.due)}" if row.due else ""
                 lines.append(f"  {row.blueprint:<{width}}  {outcome:<9}  {row.cause}{due}")
-    if same := [row.blueprint for row in all_rows if row.outcome == "unchanged"]:
+    if same := [row.blueprint for row in all_rows if row.is_still]:
         lines.append(f"  unchanged: {', '.join(same)}")
     if dues := [row.due for row in all_rows if row.due]:
         lines.append(f"  next due: {_moment(min(dues))}")
@@ -93,9 +98,10 @@ def _row(
 
 
 def _done(record: Mapping[str, Any]) -> str:
-    if record["outcome"] != "rotated":
-        return "; ".join(record["details"])
-    return f"{', '.join(record['why'])}; {record['new_connector'] or 'its internal connector'} serves"
+    told = [*record["details"]]
+    if record["outcome"] == "rotated":
+        told = [", ".join(record["why"]), f"{record['new_connector'] or 'its internal connector'} serves", *told]
+    return "; ".join(told)
 
 
 def _moment(at: datetime | None) -> str:

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone
 
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import OpenSearchMLError, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation import candidate, failures, prove
+from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.lease import Lease, LeaseLost, is_alive
 from opensearch_ml.rotation.look import look
 from opensearch_ml.rotation.record import (
@@ -35,6 +36,7 @@ from opensearch_ml.rotation.situation import CLAIMED, Connector, Move, Situation
 from opensearch_ml.rotation.source import CredentialSource, NextCredential
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import connector as connectors
+from opensearch_ml.steps import model as models
 
 log = logging.getLogger(__name__)
 
@@ -47,18 +49,20 @@ def rotate(
     token: str,
     limits: Limits = DEFAULT_LIMITS,
     force: bool = False,
+    allowing: Callable[[], AbstractContextManager[object]] = nullcontext,
     on_step: Journal = no_journal,
 ) -> RotationRecord:
     """Make the blueprint's model serve what the blueprint and its source say now, without losing a predict.
 
     :param token: of this run; a retry has the same one, and goes on at once.
     :param force: also when nothing differs.
+    :param allowing: entered before a candidate is made, and left once it serves or is gone: lets the cluster call it.
     :param on_step: called before and after each step.
     :return: what was done; ``busy`` if another run rotates this model.
     :raises RotationFailed: the candidate was refused, or did not come to serve; says what serves.
     :raises Transient: the cluster did not answer before anything was written.
     """
-    return _Rotation(hook, blueprint, source, tellable(token), limits, force, on_step).run()
+    return _Rotation(hook, blueprint, source, tellable(token), limits, force, allowing, on_step).run()
 
 
 class _Rotation:
@@ -72,10 +76,12 @@ class _Rotation:
         token: str,
         limits: Limits,
         force: bool,
+        allowing: Callable[[], AbstractContextManager[object]],
         on_step: Journal,
     ) -> None:
         self.hook, self.blueprint, self.source = hook, blueprint, source
-        self.token, self.limits, self.force, self.on_step = token, limits, force, on_step
+        self.token, self.limits, self.force = token, limits, force
+        self.allowing, self.on_step = allowing, on_step
         self.lease = Lease(hook, token, limits.lease_s)
         self.found = Situation(None, None)
         self.why: tuple[str, ...] = ()
@@ -99,7 +105,8 @@ class _Rotation:
     def look(self) -> None:
         self.found = look(self.hook, self.blueprint)
         if self.found.live is None:
-            raise failures.nothing_to_rotate(self.blueprint, self.found)
+            made = models.made_from(self.hook, self.blueprint.name)
+            raise failures.nothing_to_rotate(self.blueprint, self.found, made)
         serves = self.source.serves(self.live.mark)
         self.why = reasons(self.live, serves=serves, force=self.force, token=self.token)
 
@@ -134,7 +141,10 @@ class _Rotation:
             self.blueprint, self.found
         ):
             raise refusal
-        with self.or_undone():
+        if told := other_vectors(self.blueprint, old.differs):
+            log.warning("%s: %s", self.blueprint.name, told)
+            self.details.append(told)
+        with self.allowing(), self.or_undone():
             made = self.candidate()
             if not self.why:  # between the first look and the claim another run has come and gone
                 self.clean()
@@ -217,7 +227,7 @@ class _Rotation:
             self.details += self.source.recover(self.live.mark, others)
         with self.step(Step.FETCH):
             if made.mark == CLAIMED:
-                self.new = self.source.next()
+                self.new = self.source.next().with_mark_of(self.live.mark)
                 replaces = None if self.live.id else self.live.mark
                 given = candidate.give(
                     self.hook, self.blueprint, made.id, self.new, token=self.token, replaces=replaces
@@ -395,6 +405,9 @@ class _Rotation:
         rotated = outcome == "rotated"
         live = look(self.hook, self.blueprint).live if rotated else self.found.live
         mark = (live.mark if live else None) or ""
+        if old and old.mark == mark and "forced" in self.why and self.blueprint.connector.references:
+            origin = self.blueprint.credential_origin
+            self.details.append(f"the credential is the same as before: change {origin} for a new one")
         return RotationRecord(
             outcome=outcome,
             blueprint=self.blueprint.name,

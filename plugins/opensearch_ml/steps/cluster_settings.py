@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from opensearch_ml import trusted_endpoints
-from opensearch_ml.errors import Conflict, PermissionDenied, UntrustedEndpoint
+from opensearch_ml.errors import Conflict, OpenSearchMLError, PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.placeholders import fill
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.changed import Changed, changed
 from opensearch_ml.trusted_endpoints import example_url
+
+log = logging.getLogger(__name__)
 
 SECOND_LOOK_S = 0.3  # longer than another writer needs from reading the list to writing it
 
@@ -54,6 +58,25 @@ def ensure_trusted_endpoints(hook: OpenSearchMLHook, needed: Iterable[tuple[str,
 
     persistently(attempt)
     return changed("trusted endpoints", (f"added {pattern}" for pattern in added))
+
+
+@contextmanager
+def trusting(hook: OpenSearchMLHook, needed: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """Trust endpoints for what the block makes; if it fails, what this added and no connector needs is removed again.
+
+    :param needed: as for `ensure_trusted_endpoints`.
+    """
+    pairs = list(needed)
+    before = set(hook.trusted_endpoints())
+    log.info("%s", ensure_trusted_endpoints(hook, pairs))
+    try:
+        yield
+    except Exception as failed:
+        added = [pattern for pattern, _ in pairs if trusted_endpoints.labelled(pattern) not in before]
+        left = _withdraw(hook, added) if added else ""
+        if left and isinstance(failed, OpenSearchMLError):
+            failed.evidence += f"; {left}"
+        raise
 
 
 def remove_trusted_endpoints(hook: OpenSearchMLHook, patterns: Iterable[str] | None = None) -> Changed:
@@ -105,6 +128,14 @@ def urls_in_use(hook: OpenSearchMLHook) -> list[str]:
 def _urls(connector: Mapping[str, Any]) -> list[str]:
     own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
     return [url for url in own if url]
+
+
+def _withdraw(hook: OpenSearchMLHook, added: list[str]) -> str:
+    try:
+        log.info("%s", remove_trusted_endpoints(hook, added))
+    except OpenSearchMLError as error:
+        return f"trusted endpoint {', '.join(added)} was added, and stays: {error.cause}"
+    return ""
 
 
 def _untrusted(missing: list[str], whole: list[str], refusal: PermissionDenied) -> UntrustedEndpoint:

@@ -99,10 +99,16 @@ def delete_if_unused(hook: OpenSearchMLHook, connector_id: str) -> Changed:
 
 def ours(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
     """Return the connectors that we made for a blueprint, oldest first."""
+    return hook.search_connectors(marked(blueprint_name))
+
+
+def marked(blueprint_name: str, parameters: str = "parameters") -> dict[str, Any]:
+    """Return the query for what carries our marks of a blueprint.
+
+    :param parameters: the field that has them; ``connector.parameters`` for the connector inside a model.
+    """
     marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: blueprint_name}
-    return hook.search_connectors(
-        {"bool": {"filter": [{"term": {f"parameters.{key}": value}} for key, value in marks.items()]}}
-    )
+    return {"bool": {"filter": [{"term": {f"{parameters}.{key}": value}} for key, value in marks.items()]}}
 
 
 def provisioned(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from opensearch_ml import OWNER, bodies, canonical
+from opensearch_ml import bodies, canonical
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.bodies import GROUP_MARK
 from opensearch_ml.errors import Conflict, InUse, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
+from opensearch_ml.rotation.situation import CANARY_PREFIX
 from opensearch_ml.rotation.supply import Supply
 from opensearch_ml.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.steps import connector as connectors
@@ -146,11 +147,7 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
 
     A model has no field for an owner on every server version: its connector tells, or else its group.
     """
-    marks = [
-        {"term": {f"connector.parameters.{canonical.MARK_BLUEPRINT}": blueprint.name}},
-        {"term": {f"connector.parameters.{canonical.MARK_OWNER}": OWNER}},
-    ]
-    of_ours = [{"bool": {"filter": marks}}]
+    of_ours = [connectors.marked(blueprint.name, "connector.parameters")]
     groups = hook.search_model_groups({"term": {"name.keyword": blueprint.group_name}})
     for field, ids in (
         ("connector_id.keyword", [connector["id"] for connector in connectors.ours(hook, blueprint.name)]),
@@ -170,6 +167,32 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     # An update is not searchable at once (2.19 refreshes after a create only), but GET has it.
     current = [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
     return sorted(current, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
+
+
+def made_from(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+    """Return the models on the connectors of a blueprint, whatever their own name is; no canaries.
+
+    :param blueprint_name: as the connectors carry it; there need be no file of that name any more.
+    """
+    of_ours = [connectors.marked(blueprint_name, "connector.parameters")]
+    if ids := [connector["id"] for connector in connectors.ours(hook, blueprint_name)]:
+        of_ours.append({"terms": {"connector_id.keyword": ids}})
+    found = hook.search_models({"bool": {"should": of_ours, "minimum_should_match": 1}})
+    return [model for model in found if not str(model.get("name")).startswith(CANARY_PREFIX)]
+
+
+def under_another_name(blueprint: Blueprint, standing: Iterable[Mapping[str, Any]]) -> InUse:
+    """Return the error for a blueprint whose model stands under another name: a new one would leave that to itself.
+
+    :param standing: what `made_from` returned.
+    """
+    told = ", ".join(f"{model['id']} ({model.get('name')})" for model in standing)
+    return InUse(
+        f"the model of {blueprint.name} stands under another name than {blueprint.model_name}",
+        evidence=f"model {told} is on a connector of {blueprint.name}, and none there is named {blueprint.model_name}",
+        fix="restore the name (model.name in the blueprint; its file's name without one); for a new model under a new "
+        f"name, restore it, run opensearch_ml_teardown for {blueprint.name}, and rename only then",
+    )
 
 
 def _uses(hook: OpenSearchMLHook, blueprint: Blueprint, model: Mapping[str, Any], connector_id: str | None) -> bool:

@@ -21,6 +21,7 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources import supplying_source
 from opensearch_ml.steps import preflight_aws
 from opensearch_ml.steps.explain import ADMINISTRATOR, explain, how_to_map
+from opensearch_ml.steps.model import made_from, under_another_name
 from opensearch_ml.steps.role_mapping import ML_ROLE, wanted_mappings
 from opensearch_ml.targets import Target
 
@@ -120,6 +121,7 @@ def _cluster(
         findings += report.ask(lambda: list(_access_control(blueprint, hook, settings, target))) or ()
         if findings:
             report.problems.append(InvalidBlueprint(blueprint.name, findings))
+        report.ask(lambda: _no_other_name(admin_hook, blueprint))
     report.ask(lambda: _require_eligible_node(admin_hook, settings))
     report.ask(lambda: _role_mapping(report, hook, admin_hook, target))
 
@@ -129,6 +131,16 @@ def _explained(hook: OpenSearchMLHook, question: Callable[[], T]) -> T:
         return question()
     except OpenSearchMLError as error:
         raise explain(error, hook) from None
+
+
+def _no_other_name(hook: OpenSearchMLHook, blueprint: Blueprint) -> None:
+    """A second model would be made beside one that was renamed, which then keeps its old credential for good."""
+    try:
+        standing = made_from(hook, blueprint.name)
+    except PermissionDenied:
+        return  # who is mapped to no role is told by `_role_mapping`
+    if standing and all(model.get("name") != blueprint.model_name for model in standing):
+        raise under_another_name(blueprint, standing)
 
 
 def _require_eligible_node(hook: OpenSearchMLHook, settings: dict[str, object]) -> None:

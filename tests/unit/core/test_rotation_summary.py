@@ -56,6 +56,24 @@ def test_the_table_names_who_needs_attention_first_and_the_others_in_one_line() 
     ]
 
 
+def test_what_was_left_is_told_of_a_rotated_and_of_an_unchanged_model_too() -> None:
+    used = "Old is used by model m2, so its credential was not retired"
+    found = rows(
+        [standing("a"), standing("b"), standing("c")],
+        ["a", "b"],
+        [
+            record("a", why=("credential",), new_connector="New", details=(used,)),
+            record("b", "unchanged", details=("connector Old left: used by model m2",)),
+        ],
+        [],
+    )
+    assert table(found).splitlines()[1:] == [
+        f"  a  rotated    credential; New serves; {used}",
+        "  b  unchanged  connector Old left: used by model m2",
+        "  unchanged: c",
+    ]
+
+
 def test_no_model_is_told_too() -> None:
     assert table([]) == "0 models: 0 unchanged, 0 rotated, 0 busy, 0 failed"
     assert endangered([Row("a", "failed"), Row("b", "unchanged", ends=ONE)]) == []

@@ -44,8 +44,8 @@ LONG_AGO = "request throttled, forbidden, not found, private ip address, still u
     [
         # What the model's platform answered, passed through with its own status.
         (400, "status_exception", "Error from remote service: bad input", errors.RemoteModelRefused),
-        (401, "status_exception", REMOTE_KEY, errors.RemoteModelRefused),
-        (403, "status_exception", "Error from remote service: no", errors.RemoteModelRefused),
+        (401, "status_exception", REMOTE_KEY, errors.RemoteCredentialRefused),
+        (403, "status_exception", "Error from remote service: no", errors.RemoteCredentialRefused),
         (404, "status_exception", "Error from remote service: no such model", errors.RemoteModelRefused),
         (409, "status_exception", "Error from remote service: conflict", errors.RemoteModelRefused),
         (429, "status_exception", "Error from remote service: slow down", errors.RemoteModelBusy),
@@ -57,7 +57,7 @@ LONG_AGO = "request throttled, forbidden, not found, private ip address, still u
             401,
             "status_exception",
             "Remote service returned error status 401 with empty body",
-            errors.RemoteModelRefused,
+            errors.RemoteCredentialRefused,
         ),
         (
             400,
@@ -209,6 +209,20 @@ def test_the_servers_words_and_status_tell_the_error(plain, status, kind, reason
     error = answered(plain, status, server_error(kind, reason, status))
     assert type(error) is expected
     assert error.evidence == f"POST {ML}/models/x/_predict -> {status} {kind}: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (404, "The model `gpt-9` does not exist or you do not have access to it."),
+        (403, '{"error": {"message": "Project `x` does not have access to model `gpt-9`", "code": "model_not_found"}}'),
+    ],
+)
+def test_a_model_that_the_platform_does_not_know_is_not_taken_for_a_wrong_key(plain, status, said):
+    error = answered(plain, status, server_error("status_exception", f"Error from remote service: {said}", status))
+    assert type(error) is errors.RemoteModelRefused
+    assert error.cause == "the model's platform has no such model, or not for this credential"
+    assert "check parameters.model" in error.fix
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from opensearch_ml import notifications
-from opensearch_ml.errors import RemoteModelRefused, ServerBusy
+from opensearch_ml.errors import NoSuchBlueprint, RemoteModelRefused, RotationFailed, ServerBusy
 from opensearch_ml.operators.rotation import (
     FAILURE,
     STANDINGS,
@@ -65,6 +65,46 @@ def test_what_ends_a_rotation_is_left_for_the_summary(
         operator.execute({"ti": ti})
     [left] = ti.xcoms["rotate", FAILURE]
     assert left == {"blueprint": "chat", "told": "refused\n  evidence: 401 ***\n  fix: correct the key"}
+
+
+class Cluster:
+    """A hook on a cluster where one connector carries a blueprint's mark; it has no trusted endpoints to ask for."""
+
+    domain_arn = aws = None
+
+    def search_connectors(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"id": "Ab3", "actions": [], "parameters": {}}]
+
+    def search_models(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"id": "Xy9", "name": "anything"}, {"id": "c", "name": "opensearch_ml.canary.deleted_file"}]
+
+
+def test_a_model_whose_file_is_gone_is_named_and_nothing_else_is_suggested() -> None:
+    operator = OpenSearchRotateCredentialOperator(task_id="rotate", blueprint="openai_embeding")
+    vars(operator)["hook"] = Cluster()
+    with pytest.raises(RotationFailed) as told:
+        operator.load()
+    assert "model Xy9 was made from it" in told.value.cause
+    assert "Did you mean" not in str(told.value)
+    vars(operator)["hook"] = type("Empty", (Cluster,), {"search_models": lambda self, query: []})()
+    with pytest.raises(NoSuchBlueprint, match="Did you mean openai_embedding"):
+        operator.load()
+
+
+def test_an_endpoint_is_trusted_for_a_candidate_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blueprint without a model here, or with a right one, lets the cluster call nothing."""
+    operator = OpenSearchRotateCredentialOperator(task_id="rotate", blueprint="openai_chat")
+    vars(operator)["hook"] = Cluster()
+    monkeypatch.setattr("opensearch_ml.operators.rotation.source_for", lambda *given: None)
+
+    def refuse(*given: Any, **more: Any) -> None:
+        with pytest.raises(AttributeError, match="trusted_endpoints"), more["allowing"]():
+            pass
+        raise RotationFailed("chat has nothing to rotate", evidence="no model", fix="provision")
+
+    monkeypatch.setattr("opensearch_ml.operators.rotation.rotate", refuse)
+    with pytest.raises(AirflowFailException, match="nothing to rotate"):
+        operator._rotate({"ti": TaskInstanceDouble()})  # type: ignore[typeddict-item]
 
 
 def test_the_next_run_is_started_when_the_next_session_is_due_once() -> None:

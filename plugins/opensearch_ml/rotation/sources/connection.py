@@ -66,5 +66,4 @@ class ConnectionSource:
 
     @property
     def _version(self) -> str:
-        told = sorted({str(reference) for reference in self._blueprint.connector.references.values()})
-        return ", ".join(told) or "no references"
+        return self._blueprint.credential_origin
