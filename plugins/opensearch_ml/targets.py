@@ -4,6 +4,7 @@
 # include/targets/production.yaml
 opensearch_conn_id: opensearch_default
 variables: {region: eu-central-1}
+blueprints: [openai_*, cohere_rerank]       # what lives here; the reconciliation makes the cluster agree with it
 settings: {only_run_on_ml_node: false}      # plugins.ml_commons.…; what is not named stays as it is
 role_mapping:
   ml_full_access: {backend_roles: ["arn:aws:iam::111122223333:role/airflow"]}
@@ -13,13 +14,16 @@ role_mapping:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from opensearch_ml import literal_secrets, placeholders
 from opensearch_ml.errors import InvalidTarget
 from opensearch_ml.findings import findings_of, located
+
+Pattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*?\[\]!-]{1,128}$")]
+ObjectId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,512}$")]
 
 
 class _Strict(BaseModel):
@@ -59,6 +63,14 @@ class Target(_Strict):
     name: str
     opensearch_conn_id: str = Field(default="opensearch_default", min_length=1)
     variables: dict[str, Any] = Field(default_factory=dict)
+    blueprints: list[Pattern] = Field(
+        default_factory=list, description="What lives here: names of blueprints, or globs such as openai_*"
+    )
+    adopt: dict[str, ObjectId] = Field(
+        default_factory=dict,
+        description="By blueprint, the id of the model (of an MCP blueprint: the connector) that somebody else made and "
+        "that becomes ours; without one, a model of the blueprint's model name does",
+    )
     settings: MLSettings = Field(default_factory=MLSettings)
     role_mapping: dict[str, RoleMapping] = Field(default_factory=dict)
 
