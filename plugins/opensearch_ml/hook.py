@@ -201,9 +201,7 @@ class OpenSearchMLHook(BaseHook):
 
     def trusted_endpoints(self) -> list[str]:
         """Return the patterns in force. Source: setting ``trusted_connector_endpoints_regex``."""
-        value = self.cluster_settings().get(TRUSTED_ENDPOINTS, [])
-        # A setting that was written as a text, the server splits at commas.
-        return [entry.strip() for entry in value.split(",")] if isinstance(value, str) else list(value)
+        return trusted_endpoints.entries(self.cluster_settings())
 
     def put_trusted_endpoints(self, patterns: list[str]) -> None:
         """Write the whole list: the setting knows no addition."""
@@ -238,6 +236,11 @@ class OpenSearchMLHook(BaseHook):
         except NotFound:
             return None
         return {key: list(found.get(key) or []) for key in MAPPING_KEYS}
+
+    def role_mappings(self) -> dict[str, dict[str, list[str]]]:
+        """Return who is mapped to which role, of all that anybody ever was. Source: ``GET …/api/rolesmapping``."""
+        found = self._read(self.client.security.get_role_mappings)
+        return {role: {key: list(told.get(key) or []) for key in MAPPING_KEYS} for role, told in found.items()}
 
     def put_role_mapping(self, role: str, mapping: Mapping[str, list[str]]) -> None:
         """Write a whole mapping; what is not in it is lost. Source: ``PUT …/rolesmapping/{role}``."""

@@ -13,7 +13,7 @@ role_mapping:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -49,12 +49,32 @@ class MLSettings(_Strict):
         return {names[key]: value for key, value in self.model_dump(exclude_none=True).items()}
 
 
+def differing_settings(wanted: Mapping[str, bool], have: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the settings that a cluster has otherwise.
+
+    :param wanted: full setting names and values.
+    :param have: all effective settings, flat; the server gives most values as texts.
+    """
+    return {name: value for name, value in wanted.items() if str(have.get(name)).lower() != str(value).lower()}
+
+
 class RoleMapping(_Strict):
     """Who is mapped to a role of the Security plugin."""
 
     backend_roles: list[str] = Field(default_factory=list)
     users: list[str] = Field(default_factory=list)
     hosts: list[str] = Field(default_factory=list)
+
+    def missing(self, have: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Return who is not mapped yet, by kind.
+
+        :param have: who is mapped, by kind; empty if nobody ever was.
+        """
+        missing = {
+            key: [name for name in dict.fromkeys(names) if name not in have.get(key, ())]
+            for key, names in self.model_dump().items()
+        }
+        return {key: names for key, names in missing.items() if names}
 
 
 class Target(_Strict):
@@ -68,8 +88,8 @@ class Target(_Strict):
     )
     adopt: dict[str, ObjectId] = Field(
         default_factory=dict,
-        description="By blueprint, the id of the model (of an MCP blueprint: the connector) that somebody else made and "
-        "that becomes ours; without one, a model of the blueprint's model name does",
+        description="By blueprint, the id of the model (of an MCP blueprint: of the connector) that somebody else made "
+        "and that becomes ours; without one, a model of the blueprint's model name does",
     )
     settings: MLSettings = Field(default_factory=MLSettings)
     role_mapping: dict[str, RoleMapping] = Field(default_factory=dict)
