@@ -51,18 +51,18 @@ def model_update(body: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str,
     :param body: that registers it (`model`).
     :param found: the model as GET or search returns it.
     """
-    changes = {key: body[key] for key in UPDATABLE if key in body and not _holds(found.get(key), body[key])}
+    changes = {key: body[key] for key in UPDATABLE if key in body and not holds(found.get(key), body[key])}
     if found.get("is_enabled") is False and body.get("is_enabled") is not False:
         changes["is_enabled"] = True  # an interrupted teardown leaves the model disabled
     return changes
 
 
-def _holds(found: Any, wanted: Any) -> bool:
-    """Tell whether what the server holds agrees with what is wanted; it writes some values as strings."""
+def holds(found: Any, wanted: Any) -> bool:
+    """Tell whether what the server has of a model's field agrees with what is wanted; it writes some as strings."""
     if isinstance(wanted, Mapping):
         if isinstance(found, str):  # the interface's schemas are stored as JSON text
             return found == canonical.as_stored(wanted)
-        return isinstance(found, Mapping) and all(_holds(found.get(key), value) for key, value in wanted.items())
+        return isinstance(found, Mapping) and all(holds(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, bool) and found is None:
         return wanted is True  # 2.19 does not store is_enabled: true
     if isinstance(wanted, (int, float)) and not isinstance(wanted, bool) and found is not None:

@@ -23,6 +23,7 @@
         ├── DeployFailed          the model cannot be deployed
         ├── RemoteModelRefused    the model's platform answered 4xx
         ├── SmokeTestFailed       the model answers, but not what the blueprint expects
+        ├── PlanTooLarge          more of a fleet would change, or be deleted, than the run may
         └── RotationFailed        a new credential or definition did not come to serve; says what serves
 
 A retry rule names a class, never a text.
@@ -211,6 +212,10 @@ class RemoteModelRefused(Final):
 
 class SmokeTestFailed(Final):
     """The model answers, but not what the blueprint expects."""
+
+
+class PlanTooLarge(Final):
+    """More of a fleet would change, or be deleted, than the run may; nothing was written."""
 
 
 class RotationFailed(Final):

@@ -384,8 +384,14 @@ class OpenSearchMLHook(BaseHook):
             return None
 
     def _search(self, call: Callable[..., Any], query: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found = self._read(call, body={"query": dict(query), "size": MAX_HITS})
-        hits = [{**hit["_source"], "id": hit["_id"]} for hit in found["hits"]["hits"]]
+        found = self._read(call, body={"query": dict(query), "size": MAX_HITS})["hits"]
+        hits = [{**hit["_source"], "id": hit["_id"]} for hit in found["hits"]]
+        if len(hits) == MAX_HITS and found["total"]["relation"] != "eq":
+            raise RequestRefused(
+                f"there are more than {MAX_HITS} objects, and the server gives no more at once",
+                evidence=f"search with size {MAX_HITS} found {found['total']}",
+                fix="delete what nobody uses any more: what is not seen would be taken for missing",
+            )
         return sorted(hits, key=lambda hit: (hit.get("created_time") or hit.get("create_time") or 0, hit["id"]))
 
     def _delete(self, call: Callable[..., Any], **arguments: Any) -> None:
