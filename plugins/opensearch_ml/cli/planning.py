@@ -68,7 +68,7 @@ def _shown(plan: Plan, format_name: str, where: str) -> str:
     if format_name == "markdown":
         return shown.markdown(plan)
     width = min(max(shutil.get_terminal_size((WIDEST, 40)).columns, NARROWEST), WIDEST)
-    return f"Target {plan.target}: {plan.wanted} blueprints; {where}\n\n{shown.text(plan, width=width)}"
+    return f"Target {plan.target} ({where})\n\n{shown.text(plan, width=width)}"
 
 
 def _tell(words: str) -> int:

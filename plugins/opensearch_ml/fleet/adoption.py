@@ -61,8 +61,8 @@ def described(description: str | None, blueprint_name: str, known: str | None) -
 
 
 def plain(description: str | None) -> str:
-    """Return a description without our mark."""
-    return MARK.sub("", description or "")
+    """Return a description without our mark, and without space around it."""
+    return MARK.sub("", description or "").strip()
 
 
 def as_ours(connector: Mapping[str, Any], adopted: Adopted) -> dict[str, Any]:

@@ -34,7 +34,10 @@ def of_credential(mark: str | None) -> Difference:
 def of_model(blueprint: Blueprint, model: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Return what differs in a model's own fields, as ``model.…``; the mark of an adopted one is no difference."""
     body = bodies.model(blueprint, model_group_id="", credential={}, known=NO_CREDENTIAL)
-    found = {**model, "description": adoption.plain(model.get("description"))} if adoption.read(model) else model
+    found = dict(model)
+    if adoption.read(model):
+        for one in (body, found):
+            one.update({"description": adoption.plain(one["description"])} if "description" in one else {})
     differing = bodies.model_update(body, found)
     if model.get("name") != blueprint.model_name:
         differing["name"] = blueprint.model_name
