@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 NOTHING, ERROR, CHANGES = 0, 1, 2
 NARROWEST, WIDEST = 80, 120
+PROCESS = "_AIRFLOW_PROCESS_CONTEXT"
 FORMATS = ("text", "json", "markdown")
 
 
@@ -48,12 +51,25 @@ def run(
         catalog = _catalog(folders.catalog(), targets, blueprints)
         target, names = catalog.fleet(target_name)
         hook = OpenSearchMLHook(target.opensearch_conn_id)
-        plan = plan_for(hook, catalog, target, names, aws_conn_id=aws_conn_id)
+        with _connections_of_airflow():
+            plan = plan_for(hook, catalog, target, names, aws_conn_id=aws_conn_id)
         where = f"{hook.base_url}, OpenSearch {'.'.join(map(str, hook.version))}"
     except OpenSearchMLError as error:
         return _tell(str(error))
     print(hook.redact(_shown(plan, format_name, where)))
     return ERROR if plan.has_errors else NOTHING if plan.is_empty else CHANGES
+
+
+@contextmanager
+def _connections_of_airflow() -> Iterator[None]:
+    """Let Airflow look into its database too, as ``airflow connections get`` does; a task asks its API instead."""
+    before = os.environ.get(PROCESS)
+    os.environ[PROCESS] = before or "server"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PROCESS]
 
 
 def _catalog(of_airflow: Catalog, targets: Path | None, blueprints: Path | None) -> Catalog:
