@@ -121,7 +121,7 @@ def strings(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(one, str):
             yield at, one
         elif isinstance(one, (dict, Mapping)):
-            left += [(join(at, key), value) for key, value in reversed(one.items())]
+            left += [(join(at, key), value) for key, value in reversed([*one.items()])]
         elif isinstance(one, list):
             left += [(join(at, index), one[index]) for index in reversed(range(len(one)))]
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,10 @@ PROCESS = "_AIRFLOW_PROCESS_CONTEXT"
 FORMATS = ("text", "json", "markdown")
 
 
+class _Untold(Exception):  # noqa: N818
+    """Why there is no plan."""
+
+
 def run(
     target_name: str, targets: Path | None, blueprints: Path | None, format_name: str, aws_conn_id: str | None
 ) -> int:
@@ -39,14 +43,26 @@ def run(
     :return: 0 nothing would change, 2 something would, 1 it could not be told, for all or for some.
     """
     try:
+        with redirect_stdout(sys.stderr):  # Airflow logs there, from its import on
+            told, code = _planned(target_name, targets, blueprints, format_name, aws_conn_id)
+    except _Untold as untold:
+        print(f"python -m opensearch_ml plan: {untold}", file=sys.stderr)
+        return ERROR
+    print(told)
+    return code
+
+
+def _planned(
+    target_name: str, targets: Path | None, blueprints: Path | None, format_name: str, aws_conn_id: str | None
+) -> tuple[str, int]:
+    try:
         from opensearch_ml import folders
         from opensearch_ml.fleet.planning import plan_for
         from opensearch_ml.hook import OpenSearchMLHook
     except ModuleNotFoundError as error:
-        return _tell(
-            f"plan reaches the cluster by an Airflow connection, and {sys.executable} lacks {error.name}\n"
-            "  fix: run it with the Python that Airflow runs with; validate and render need neither"
-        )
+        why = f"plan reaches the cluster by an Airflow connection, and {sys.executable} lacks {error.name}"
+        fix = "run it with the Python that Airflow runs with; validate and render need neither"
+        raise _Untold(f"{why}\n  fix: {fix}") from None
     try:
         catalog = _catalog(folders.catalog(), targets, blueprints)
         target, names = catalog.fleet(target_name)
@@ -55,9 +71,9 @@ def run(
             plan = plan_for(hook, catalog, target, names, aws_conn_id=aws_conn_id)
         where = f"{hook.base_url}, OpenSearch {'.'.join(map(str, hook.version))}"
     except OpenSearchMLError as error:
-        return _tell(str(error))
-    print(hook.redact(_shown(plan, format_name, where)))
-    return ERROR if plan.has_errors else NOTHING if plan.is_empty else CHANGES
+        raise _Untold(str(error)) from None
+    code = ERROR if plan.has_errors else NOTHING if plan.is_empty else CHANGES
+    return hook.redact(_shown(plan, format_name, where)), code
 
 
 @contextmanager
@@ -85,8 +101,3 @@ def _shown(plan: Plan, format_name: str, where: str) -> str:
         return shown.markdown(plan)
     width = min(max(shutil.get_terminal_size((WIDEST, 40)).columns, NARROWEST), WIDEST)
     return f"Target {plan.target} ({where})\n\n{shown.text(plan, width=width)}"
-
-
-def _tell(words: str) -> int:
-    print(f"python -m opensearch_ml plan: {words}", file=sys.stderr)
-    return ERROR
