@@ -144,7 +144,7 @@ def _deployment(blueprint: Blueprint, model: Mapping[str, Any], now_ms: int) -> 
     else:
         yield _blocked(blueprint, model, f"it is in state {state}, which nobody knows", f"look at model {models[0]}")
         return
-    yield Change(Kind.REDEPLOY, blueprint.name, why, (Difference("model_state", state, "DEPLOYED"),), models)
+    yield Change(Kind.REDEPLOY, blueprint.name, why, models=models)
 
 
 def _duplicates(blueprint: Blueprint, found: Situation, fleet: Fleet) -> Iterator[Change]:

@@ -6,6 +6,7 @@ Equal changes are told once, with the names that they are for, so that a plan fo
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,10 @@ FIELDS = 8  # of one change
 BLOCKS = 60  # of one text
 XCOM_BYTES = 4_000
 MARKDOWN_CHARACTERS = 8_000
+MARKDOWN_WIDTH = 120  # characters of a difference
 NARROWEST = 20  # characters of a value
+INDENT, ARROW = " " * 6, " -> "
+WHY_LINES = 4
 CONTEXT = 8  # characters before the first that differs
 
 
@@ -71,11 +75,12 @@ def markdown(plan: Plan, *, limit: int = MARKDOWN_CHARACTERS) -> str:
     lines = [f"**{summary(plan)}** on `{plan.target}`", ""]
     found = grouped(plan.changes)
     for index, block in enumerate(found):
-        item = [f"- {_sign(block)} **{block.first.kind.value}** {_names(block, 300, code=True)}{_why(block, _escaped)}"]
+        item = [f"- **{block.first.kind.value}** {_names(block, 300, code=True)}{_why(block, _escaped)}"]
         for one in block.first.differences[:FIELDS]:
-            item.append(f"    - {_code(one.path)}: {_code(_sides(one, 60, block))}")
+            item.append(f"    - {_code(one.path)}: {_code(_sides(one, MARKDOWN_WIDTH, block))}")
         if more := len(block.first.differences) - FIELDS:
             item += [f"    - … and {more} more fields"] * (more > 0)
+        item += [f"    - fix: {_escaped(block.first.fix)}"] * bool(block.first.fix)
         if sum(map(len, lines)) + sum(map(len, item)) > limit:
             lines.append(f"- {_rest(found[index:]).strip()}")
             break
@@ -141,19 +146,26 @@ def grouped(changes: Iterable[Change]) -> list[Block]:
 def _lines(block: Block, width: int) -> list[str]:
     change = block.first
     head = f"  {_sign(block)} {change.kind.value:<9} "
-    lines = [_cut(f"{head}{_names(block, width - len(head))}", width)]
-    if change.kind in STOPPED:
-        lines += [_cut(f"      {_plain(one)}", width * 3) for one in (change.why, f"fix: {change.fix}") if one]
+    head += _names(block, width - len(head))
+    why = _why(block, _plain)
+    if change.kind in STOPPED or len(head) + len(why) > width:
+        lines = [head, *_wrapped(why.removeprefix(": "), width)]
     else:
-        lines[0] = _cut(f"{lines[0]}{_why(block, _plain)}", width)
+        lines = [f"{head}{why}"]
     shown = change.differences[:FIELDS]
     column = min(max((len(one.path) for one in shown), default=0), width // 2)
     for one in shown:
-        room = max((width - column - 8 - len(" -> ")) // 2, NARROWEST)
-        lines.append(f"      {_cut(_plain(one.path), column):<{column}}  {_sides(one, room, block)}")
+        room = width - column - len(INDENT) - 2
+        lines.append(f"{INDENT}{_cut(_plain(one.path), column):<{column}}  {_sides(one, room, block)}")
     if more := len(change.differences) - len(shown):
-        lines.append(f"      … and {_count(more, 'more field')}")
-    return lines
+        lines.append(f"{INDENT}… and {_count(more, 'more field')}")
+    return [*lines, *_wrapped(f"fix: {_plain(change.fix)}" if change.fix else "", width)]
+
+
+def _wrapped(told: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        told, width, initial_indent=INDENT, subsequent_indent=INDENT, max_lines=WHY_LINES, placeholder=" …"
+    )
 
 
 def _why(block: Block, told: Any) -> str:
@@ -185,8 +197,12 @@ def _sides(one: Difference, room: int, block: Block) -> str:
     if one.path == "credential" and len(block.names) > 1:
         before = "one for each"
     if before is None or after is None:
-        return f"+ {_excerpt(after or '', '', 2 * room)}" if before is None else f"- {_excerpt(before, '', 2 * room)}"
-    return f"{_excerpt(before, after, room)} -> {_excerpt(after, before, room)}"
+        return _cut(f"+ {_plain(after or '')}" if before is None else f"- {_plain(before)}", room)
+    room = max(room - len(ARROW), 2 * NARROWEST)
+    half, left, right = room // 2, len(_plain(before)), len(_plain(after))
+    # What one side does not need, the other has.
+    left, right = (left, room - left) if left <= half else (room - right, right) if right <= half else (half, half)
+    return f"{_excerpt(before, after, left)}{ARROW}{_excerpt(after, before, right)}"
 
 
 def _excerpt(told: str, other: str, room: int) -> str:

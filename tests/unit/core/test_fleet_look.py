@@ -9,8 +9,9 @@ import pytest
 from fleets import VERSION, blueprint, canary, connector, foreign, model, stands
 
 from opensearch_ml.bodies import GROUP_MARK
-from opensearch_ml.errors import PermissionDenied
+from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.fleet.look import look_at_cluster, look_at_fleet
+from opensearch_ml.hook import MAX_HITS, OpenSearchMLHook
 from opensearch_ml.targets import Target
 
 CHAT = blueprint()
@@ -109,3 +110,16 @@ def test_mappings_are_read_by_whoever_may_and_a_refusal_is_told() -> None:
     admin = Hook()
     found = look_at_cluster(Refused(), MAPS, {}, admin=admin)  # type: ignore[arg-type]
     assert (found.mappings, admin.asked) == ({"ml_full_access": {"users": ["ann"]}}, ["mappings"])
+
+
+@pytest.mark.parametrize("relation", ["eq", "gte"])
+def test_a_search_that_the_server_cuts_off_is_refused(monkeypatch: pytest.MonkeyPatch, relation: str) -> None:
+    hits = [{"_id": str(index), "_source": {}} for index in range(MAX_HITS)]
+    answer = {"hits": {"hits": hits, "total": {"value": MAX_HITS, "relation": relation}}}
+    monkeypatch.setattr(OpenSearchMLHook, "_read", lambda self, call, **arguments: answer)
+    hook = OpenSearchMLHook()
+    if relation == "eq":
+        assert len(hook._search(lambda: None, {})) == MAX_HITS
+    else:
+        with pytest.raises(RequestRefused, match="more than 10000 objects"):
+            hook._search(lambda: None, {})

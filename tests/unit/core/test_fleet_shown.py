@@ -40,7 +40,9 @@ def test_three_changes_among_two_hundred_read_as_a_person_would_want() -> None:
   + create    cohere_embedding: it has no model here
   ~ swap      model_007: model m-model_007
       parameters.model  small -> large
-  - orphan    old_chat: no blueprint of that name lives here; model m-old_chat;…
+  - orphan    old_chat
+      no blueprint of that name lives here; model m-old_chat; connector
+      c-old_chat
 
 Plan: 1 to create, 1 to swap, 1 orphan; 197 unchanged"""
     )
