@@ -83,6 +83,17 @@ class Fleet:
             for name in rest
         }
 
+    def lost(self, model_names: set[str]) -> list[Document]:
+        """Return the models in our groups whose connector is gone, and with it what tells their blueprint.
+
+        :param model_names: that are wanted.
+        """
+        return [
+            one
+            for one in self.models
+            if self._is_bare(one) and self.connector_in(one) is None and one.get("name") not in model_names
+        ]
+
     def owner(self, model: Document) -> str:
         """Return the name of the blueprint that a model is for, by its connector or by itself; empty if not ours."""
         told = adoption.read(model)
@@ -118,7 +129,7 @@ class Fleet:
 
     def _is_bare(self, model: Document) -> bool:
         # What its connector said is lost with it, or somebody has given it another one; its group still tells.
-        return not self.owner(model) and self.is_in_our_group(model)
+        return self.is_in_our_group(model) and not is_canary(model) and not self.owner(model)
 
     def _is_ours(self, model: Document, blueprint_name: str) -> bool:
         inside = model.get("connector") is not None or adoption.read(model) is not None

@@ -41,6 +41,7 @@ def plan(
         *of_cluster.changes(target, blueprints, cluster),
         *(change for one in named for change in of_blueprint.changes(one, view)),
         *_orphans(cluster.fleet, {one.name for one in named}),
+        *(_lost(cluster.fleet, blueprints) if len(blueprints) == len(named) else ()),  # a broken file may want one
     ]
     concerned = {change.what for change in changes if change.kind is not Kind.SETTINGS}
     return Plan(
@@ -64,3 +65,9 @@ def _orphans(fleet: Fleet, wanted: set[str]) -> Iterator[Change]:
             why += f"; its connector stays, because model {', '.join(others)} uses it, which is not ours"
         if ours or free:
             yield Change(Kind.ORPHAN, name, why, (), tuple(sorted(ours)), free)
+
+
+def _lost(fleet: Fleet, blueprints: Iterable[Blueprint]) -> Iterator[Change]:
+    for model in fleet.lost({one.model_name for one in blueprints}):
+        why = f"its connector {model.get('connector_id')} is gone, and no blueprint here wants a model of that name"
+        yield Change(Kind.ORPHAN, str(model.get("name")), why, (), (str(model["id"]),))

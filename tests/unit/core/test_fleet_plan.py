@@ -366,6 +366,15 @@ def test_an_orphans_connector_stays_while_somebody_elses_model_uses_it() -> None
     assert "model theirs uses it" in found.why
 
 
+def test_a_model_that_has_lost_its_connector_is_an_orphan_by_its_group() -> None:
+    there = model(CHAT, "m", "gone", model_group_id="g")
+    found = only(planned([INSIDE], cluster([], [there, *stands(INSIDE)[1]], groups=["g"])))
+    assert (found.kind, found.what, found.models) == (Kind.ORPHAN, "chat", ("m",))
+    assert planned([INSIDE], cluster([], [there, *stands(INSIDE)[1]])).is_empty
+    unread = planned([Desired("other", None)], cluster([], [there], groups=["g"]))
+    assert kinds(unread) == [(Kind.BROKEN, "other")]  # which may be the one that wants it
+
+
 def test_what_others_made_is_no_orphan() -> None:
     assert planned([], cluster([foreign(CHAT, "theirs")], [model(CHAT, "m", "theirs")])).is_empty
 
