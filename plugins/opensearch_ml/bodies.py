@@ -12,6 +12,7 @@ from typing import Any
 
 from opensearch_ml import OWNER, canonical
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.fleet import adoption
 
 GROUP_MARK = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
 UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interface", "model_config", "deploy_setting")
@@ -48,10 +49,15 @@ def model(
 def model_update(body: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body that mends what differs in a model's own fields; its connector is not looked at.
 
+    The description of an adopted model keeps the mark by which it is ours.
+
     :param body: that registers it (`model`).
     :param found: the model as GET or search returns it.
     """
-    changes = {key: body[key] for key in UPDATABLE if key in body and not holds(found.get(key), body[key])}
+    wanted = dict(body)
+    if (adopted := adoption.read(found)) and "description" in body:
+        wanted["description"] = adoption.described(body["description"], adopted.blueprint, adopted.known)
+    changes = {key: wanted[key] for key in UPDATABLE if key in wanted and not holds(found.get(key), wanted[key])}
     if found.get("is_enabled") is False and body.get("is_enabled") is not False:
         changes["is_enabled"] = True  # an interrupted teardown leaves the model disabled
     return changes

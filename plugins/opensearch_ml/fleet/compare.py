@@ -34,15 +34,14 @@ def of_credential(mark: str | None) -> Difference:
 def of_model(blueprint: Blueprint, model: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Return what differs in a model's own fields, as ``model.…``; the mark of an adopted one is no difference."""
     body = bodies.model(blueprint, model_group_id="", credential={}, known=NO_CREDENTIAL)
-    found = dict(model)
-    if adoption.read(model):
-        for one in (body, found):
-            one.update({"description": adoption.plain(one["description"])} if "description" in one else {})
-    differing = bodies.model_update(body, found)
+    differing = bodies.model_update(body, model)
+    if "description" in differing and adoption.read(model):
+        model = {**model, "description": adoption.plain(model["description"])}
+        differing["description"] = adoption.plain(differing["description"])
     if model.get("name") != blueprint.model_name:
         differing["name"] = blueprint.model_name
     return tuple(
-        one for key in sorted(differing) for one in _differences(f"model.{key}", found.get(key), differing[key])
+        one for key in sorted(differing) for one in _differences(f"model.{key}", model.get(key), differing[key])
     )
 
 

@@ -11,7 +11,7 @@ from fleets import RIGHT, blueprint, document
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_ml import fingerprint
+from opensearch_ml import bodies, fingerprint
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
 from opensearch_ml.errors import OpenSearchMLError, UnresolvedCredential
@@ -134,6 +134,14 @@ def test_an_adopted_model_says_whose_it_is_and_its_own_words_come_back(text: str
 def test_the_mark_is_made_of_what_the_server_takes_in_a_description() -> None:
     assert not UNTOLD.search(adoption.described("Answers questions", "openai_chat", RIGHT))
     assert adoption.described(None, "chat", None) == "(managed by opensearch_ml: chat)"
+
+
+def test_who_writes_an_adopted_models_description_keeps_its_mark() -> None:
+    there = {"description": adoption.described("By hand", "chat", RIGHT)}
+    assert bodies.model_update({"description": "By hand"}, there) == {}
+    assert bodies.model_update({}, there) == {}
+    written = bodies.model_update({"description": "Answers"}, there)["description"]
+    assert (adoption.plain(written), adoption.read({"description": written})) == ("Answers", Adopted("chat", RIGHT))
 
 
 @pytest.mark.parametrize(
