@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ TARGET = {
     "settings": {"private_ip_enabled": True, "only_run_on_ml_node": False},
     "role_mapping": {"ml_full_access": {"backend_roles": ["airflow"]}},
 }
+SEARCHABLE_S = 10.0
 
 
 @dataclass
@@ -65,11 +67,22 @@ class World:
     def found(self) -> list[tuple[Kind, str]]:
         return [(change.kind, change.what) for change in self.plan().changes]
 
+    def until_searchable(self) -> None:
+        """Wait until a search tells what GET tells: 2.19 refreshes once a second only, after an update."""
+        until = time.monotonic() + SEARCHABLE_S
+        while any(_told(one) != _told(self.ml("GET", f"models/{one['id']}")) for one in self.cluster.search("models")):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
     def ml(self, method: str, path: str, body: Any = None) -> Any:
         """One call beside the product's own code; raises if it is refused."""
         answer = self.cluster.request(method, f"/_plugins/_ml/{path}", json=body)
         answer.raise_for_status()
         return answer.json()
+
+
+def _told(model: dict[str, Any]) -> list[Any]:
+    return [model.get(name) for name in ("connector_id", "description", "is_enabled", "model_state")]
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_a_converged_thousand_needs_nothing_and_one_changed_file_is_one_swap(tho
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
     print(f"{shown.summary(plan)}: {cpu:.2f} s of CPU, {wall:.2f} s, {len(thousand.sent)} requests")
     assert plan.changes == ()
-    assert sorted(thousand.sent) == [one for one in SETTLED if one != "get_role_mapping"]
+    assert sorted(thousand.sent) == [one for one in SETTLED if one != "get_role_mappings"]
     assert cpu < CPU_S
     thousand.edit("model_0500", another_model)
     assert thousand.found() == [(Kind.SWAP, "model_0500")]
