@@ -101,10 +101,6 @@ DRIFTS: dict[str, tuple[Callable[[World], Any], list[tuple[Kind, str]]]] = {
         lambda world: set_on_cluster(world, **{"connector.private_ip_enabled": False}),
         [(Kind.SETTINGS, "cluster settings")],
     ),
-    "setting that undeploys": (  # the server takes all models from the nodes that are none for it any more
-        lambda world: set_on_cluster(world, only_run_on_ml_node=True),
-        [(Kind.SETTINGS, "cluster settings"), *((Kind.REDEPLOY, name) for name in ("inside", "model_1", "model_2"))],
-    ),
     "mapping": (unmap, [(Kind.SETTINGS, "mapping of role ml_full_access")]),
     "orphan": (lambda world: (world.folder / "blueprints/model_1.yaml").unlink(), [(Kind.ORPHAN, "model_1")]),
     "broken file": (
