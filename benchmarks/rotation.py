@@ -24,9 +24,10 @@ from local.stack import Stack
 from opensearch_ml import canonical, fingerprint, folders
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
+from opensearch_ml.fleet.look import look_at_fleet
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.fleet import look_at_fleet, standings
 from opensearch_ml.rotation.sources import source_for
+from opensearch_ml.rotation.standings import standings
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 from opensearch_ml.steps.deployment import look_at_deployment, start_deployment
 

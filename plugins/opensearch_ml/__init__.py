@@ -15,8 +15,8 @@ documents, `grants` and `iam_commands` are what people copy, `aws_checks` says w
 AWS by one Airflow connection, `domain` describes a domain of Amazon OpenSearch Service, and `translate_aws` reads
 refusals in both. `steps` make cluster and role agree with a blueprint, see beforehand what would go wrong
 (`steps.preflight`) and find out why something was refused (`steps.explain`). `rotation` brings new credentials and
-definitions to models under traffic. `operators`, `sensors`, `triggers`, `links` and `notifications` are how Airflow
-runs all of it.
+definitions to models under traffic, and `fleet` holds a whole cluster against its target. `operators`, `sensors`,
+`triggers`, `links` and `notifications` are how Airflow runs all of it.
 """
 
 from __future__ import annotations

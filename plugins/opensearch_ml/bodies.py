@@ -1,7 +1,8 @@
 """The bodies that make a blueprint's model group and model: the steps send them, and the command line shows them.
 
 The connector's own is `canonical.connector_body`.
-Source: ``POST /_plugins/_ml/model_groups/_register``, ``POST /_plugins/_ml/models/_register``.
+Source: ``POST /_plugins/_ml/model_groups/_register``, ``POST /_plugins/_ml/models/_register``,
+``PUT /_plugins/_ml/models/{id}``.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import Any
 
 from opensearch_ml import OWNER, canonical
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.fleet import adoption
 
 GROUP_MARK = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
+UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interface", "model_config", "deploy_setting")
 
 
 def model_group(blueprint: Blueprint) -> dict[str, Any]:
@@ -41,3 +44,33 @@ def model(
     if blueprint.inline:
         return body | {"connector": canonical.connector_body(blueprint, credential or {}, known)}
     return body | {"connector_id": connector_id}
+
+
+def model_update(body: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body that mends what differs in a model's own fields; its connector is not looked at.
+
+    The description of an adopted model keeps the mark by which it is ours.
+
+    :param body: that registers it (`model`).
+    :param found: the model as GET or search returns it.
+    """
+    wanted = dict(body)
+    if (adopted := adoption.read(found)) and "description" in body:
+        wanted["description"] = adoption.described(body["description"], adopted.blueprint, adopted.known)
+    changes = {key: wanted[key] for key in UPDATABLE if key in wanted and not holds(found.get(key), wanted[key])}
+    if found.get("is_enabled") is False and body.get("is_enabled") is not False:
+        changes["is_enabled"] = True  # an interrupted teardown leaves the model disabled
+    return changes
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Tell whether what the server has of a model's field agrees with what is wanted; it writes some as strings."""
+    if isinstance(wanted, Mapping):
+        if isinstance(found, str):  # the interface's schemas are stored as JSON text
+            return found == canonical.as_stored(wanted)
+        return isinstance(found, Mapping) and all(holds(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, bool) and found is None:
+        return wanted is True  # 2.19 does not store is_enabled: true
+    if isinstance(wanted, (int, float)) and not isinstance(wanted, bool) and found is not None:
+        return float(found) == float(wanted)
+    return found == wanted

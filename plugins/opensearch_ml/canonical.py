@@ -76,12 +76,22 @@ def differences(
 
 def definition_differences(blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int, ...]) -> tuple[str, ...]:
     """Return what `differences` does, but for the credential; that takes no slow fingerprint."""
+    return tuple(path for path, _, _ in definition_changes(blueprint, found, version))
+
+
+def definition_changes(
+    blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int, ...]
+) -> tuple[tuple[str, Any, Any], ...]:
+    """Return what differs with its values: (dotted path, what the server has, what the blueprint says), by path.
+
+    Values are in the comparable form; None: not there. Others' connectors may hold a secret in them.
+    """
     parameters = {key: value for key, value in (found.get("parameters") or {}).items() if key not in LOOSE_MARKS}
     held = {**found, "parameters": parameters}
     one, other = _canonical(_written(blueprint), version), _canonical(held, version)
     if blueprint.connector.add_all_backend_roles:
         other["backend_roles"] = one["backend_roles"]  # they are those of whoever created it
-    return tuple(sorted(_differing(one, other)))
+    return tuple(sorted(_differing(one, other), key=lambda change: change[0]))
 
 
 def _written(blueprint: Blueprint) -> dict[str, Any]:
@@ -118,7 +128,7 @@ def _default_access(connector: Mapping[str, Any]) -> str:
     return "restricted" if connector.get("backend_roles") or connector.get("add_all_backend_roles") else "private"
 
 
-def _differing(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
+def _differing(wanted: Any, found: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
         for key in sorted(wanted.keys() | found.keys()):
             yield from _differing(wanted.get(key), found.get(key), f"{path}.{key}".lstrip("."))
@@ -126,4 +136,4 @@ def _differing(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
         for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
             yield from _differing(one, other, f"{path}.{index}")
     elif wanted != found:
-        yield path
+        yield path, found, wanted

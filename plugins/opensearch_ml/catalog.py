@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from opensearch_ml import documents, placeholders, stand_ins, versions
@@ -90,6 +91,20 @@ class Catalog:
         """Read all targets."""
         return [read_target(_only(paths, InvalidTarget)) for paths in files(self.targets_folder).values()]
 
+    def fleet(self, target_name: str) -> tuple[Target, list[str]]:
+        """Return the target of that name, and the names of the blueprints that live there, sorted.
+
+        :raises InvalidTarget: no such file, findings in it, or it names no blueprint: a misspelt one would make an
+            orphan of its model.
+        """
+        path = self.target_file(target_name)
+        document = read(path, InvalidTarget)
+        target = Target.parse(path.stem, document.content, source=path.name, lines=document.lines)
+        names = self.blueprint_names()
+        if found := unknown_blueprints(target, names) or _none_named(target, names):
+            raise InvalidTarget(path.name, located(found, document.lines))
+        return target, [name for name in names if any(fnmatchcase(name, one) for one in target.blueprints)]
+
     def target_file(self, name: str) -> Path:
         """Return the file of the target of that name.
 
@@ -112,6 +127,24 @@ def read(path: Path, error: type[InvalidBlueprint] | type[InvalidTarget]) -> Doc
     except documents.Unreadable as unreadable:
         finding = unreadable.finding
     raise error(path.name, [finding])
+
+
+def unknown_blueprints(target: Target, names: Sequence[str]) -> list[Finding]:
+    """Return what is wrong with the blueprints that a target names.
+
+    :param names: of all blueprints that there are.
+    """
+    found = []
+    for index, pattern in enumerate(target.blueprints):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            problem = "fits no blueprint" if _is_glob(pattern) else "there is no blueprint of that name"
+            found += findings_of(f"blueprints.{index}", problem, nearest(pattern, names))
+    named = {name for name in names if any(fnmatchcase(name, pattern) for pattern in target.blueprints)}
+    for name in target.adopt:
+        if name not in named:
+            problem = "is adopted for a blueprint that this target does not name under blueprints"
+            found += findings_of(f"adopt.{name}", problem, nearest(name, named) if named else "Name it there.")
+    return found
 
 
 def read_target(path: Path) -> Target:
@@ -190,6 +223,17 @@ def files(folder: Path) -> dict[str, list[Path]]:
         if path.suffix in SUFFIXES and path.is_file() and not path.name.startswith("."):
             found.setdefault(path.stem, []).append(path)
     return found
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(mark in pattern for mark in "*?[")
+
+
+def _none_named(target: Target, names: Sequence[str]) -> list[Finding]:
+    if target.blueprints:
+        return []
+    example = f"blueprints: [{', '.join(names[:2]) or 'openai_chat'}]"
+    return findings_of("", "names no blueprints, so nothing is known to live there", f"Write `{example}`, or globs.")
 
 
 def _without_value(where: str, variable: str, target: Target | None, targets_folder: Path) -> Finding:

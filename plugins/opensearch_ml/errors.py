@@ -25,6 +25,7 @@
         ├── RemoteModelRefused    the model's platform answered 4xx
         │   └── RemoteCredentialRefused  401 or 403: the key that the connector has
         ├── SmokeTestFailed       the model answers, but not what the blueprint expects
+        ├── PlanTooLarge          more of a fleet would change, or be deleted, than the run may
         └── RotationFailed        a new credential or definition did not come to serve; says what serves
 
 A retry rule names a class, never a text.
@@ -221,6 +222,10 @@ class RemoteCredentialRefused(RemoteModelRefused):
 
 class SmokeTestFailed(Final):
     """The model answers, but not what the blueprint expects."""
+
+
+class PlanTooLarge(Final):
+    """More of a fleet would change, or be deleted, than the run may; nothing was written."""
 
 
 class RotationFailed(Final):

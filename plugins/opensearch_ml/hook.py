@@ -201,9 +201,7 @@ class OpenSearchMLHook(BaseHook):
 
     def trusted_endpoints(self) -> list[str]:
         """Return the patterns in force. Source: setting ``trusted_connector_endpoints_regex``."""
-        value = self.cluster_settings().get(TRUSTED_ENDPOINTS, [])
-        # A setting that was written as a text, the server splits at commas.
-        return [entry.strip() for entry in value.split(",")] if isinstance(value, str) else list(value)
+        return trusted_endpoints.entries(self.cluster_settings())
 
     def put_trusted_endpoints(self, patterns: list[str]) -> None:
         """Write the whole list: the setting knows no addition."""
@@ -238,6 +236,11 @@ class OpenSearchMLHook(BaseHook):
         except NotFound:
             return None
         return {key: list(found.get(key) or []) for key in MAPPING_KEYS}
+
+    def role_mappings(self) -> dict[str, dict[str, list[str]]]:
+        """Return who is mapped to which role, of all that anybody ever was. Source: ``GET …/api/rolesmapping``."""
+        found = self._read(self.client.security.get_role_mappings)
+        return {role: {key: list(told.get(key) or []) for key in MAPPING_KEYS} for role, told in found.items()}
 
     def put_role_mapping(self, role: str, mapping: Mapping[str, list[str]]) -> None:
         """Write a whole mapping; what is not in it is lost. Source: ``PUT …/rolesmapping/{role}``."""
@@ -381,8 +384,14 @@ class OpenSearchMLHook(BaseHook):
             return None
 
     def _search(self, call: Callable[..., Any], query: Mapping[str, Any]) -> list[dict[str, Any]]:
-        found = self._read(call, body={"query": dict(query), "size": MAX_HITS})
-        hits = [{**hit["_source"], "id": hit["_id"]} for hit in found["hits"]["hits"]]
+        found = self._read(call, body={"query": dict(query), "size": MAX_HITS})["hits"]
+        hits = [{**hit["_source"], "id": hit["_id"]} for hit in found["hits"]]
+        if len(hits) == MAX_HITS and found["total"]["relation"] != "eq":
+            raise RequestRefused(
+                f"there are more than {MAX_HITS} objects, and the server gives no more at once",
+                evidence=f"search with size {MAX_HITS} found {found['total']}",
+                fix="delete what nobody uses any more: what is not seen would be taken for missing",
+            )
         return sorted(hits, key=lambda hit: (hit.get("created_time") or hit.get("create_time") or 0, hit["id"]))
 
     def _delete(self, call: Callable[..., Any], **arguments: Any) -> None:

@@ -4,6 +4,7 @@
 # include/targets/production.yaml
 opensearch_conn_id: opensearch_default
 variables: {region: eu-central-1}
+blueprints: [openai_*, cohere_rerank]       # what lives here; the reconciliation makes the cluster agree with it
 settings: {only_run_on_ml_node: false}      # plugins.ml_commons.…; what is not named stays as it is
 role_mapping:
   ml_full_access: {backend_roles: ["arn:aws:iam::111122223333:role/airflow"]}
@@ -12,14 +13,17 @@ role_mapping:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from opensearch_ml import literal_secrets, placeholders
 from opensearch_ml.errors import InvalidTarget
 from opensearch_ml.findings import findings_of, located
+
+Pattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*?\[\]!-]{1,128}$")]
+ObjectId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,512}$")]
 
 
 class _Strict(BaseModel):
@@ -45,12 +49,32 @@ class MLSettings(_Strict):
         return {names[key]: value for key, value in self.model_dump(exclude_none=True).items()}
 
 
+def differing_settings(wanted: Mapping[str, bool], have: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the settings that a cluster has otherwise.
+
+    :param wanted: full setting names and values.
+    :param have: all effective settings, flat; the server gives most values as texts.
+    """
+    return {name: value for name, value in wanted.items() if str(have.get(name)).lower() != str(value).lower()}
+
+
 class RoleMapping(_Strict):
     """Who is mapped to a role of the Security plugin."""
 
     backend_roles: list[str] = Field(default_factory=list)
     users: list[str] = Field(default_factory=list)
     hosts: list[str] = Field(default_factory=list)
+
+    def missing(self, have: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Return who is not mapped yet, by kind.
+
+        :param have: who is mapped, by kind; empty if nobody ever was.
+        """
+        missing = {
+            key: [name for name in dict.fromkeys(names) if name not in have.get(key, ())]
+            for key, names in self.model_dump().items()
+        }
+        return {key: names for key, names in missing.items() if names}
 
 
 class Target(_Strict):
@@ -59,6 +83,14 @@ class Target(_Strict):
     name: str
     opensearch_conn_id: str = Field(default="opensearch_default", min_length=1)
     variables: dict[str, Any] = Field(default_factory=dict)
+    blueprints: list[Pattern] = Field(
+        default_factory=list, description="What lives here: names of blueprints, or globs such as openai_*"
+    )
+    adopt: dict[str, ObjectId] = Field(
+        default_factory=dict,
+        description="By blueprint, the id of the model (of an MCP blueprint: of the connector) that somebody else made "
+        "and that becomes ours; without one, a model of the blueprint's model name does",
+    )
     settings: MLSettings = Field(default_factory=MLSettings)
     role_mapping: dict[str, RoleMapping] = Field(default_factory=dict)
 

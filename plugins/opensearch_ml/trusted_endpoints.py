@@ -48,6 +48,16 @@ _AUTHORITY = re.compile(  # what java.net.URI takes for a host; with any other, 
 _NOT_IN_A_URI = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}\[\]]|%(?![0-9A-Fa-f]{2})")
 
 
+def entries(settings: Mapping[str, Any]) -> list[str]:
+    """Return the cluster's list.
+
+    :param settings: all effective settings, flat.
+    """
+    value = settings.get(SETTING) or []
+    # A setting that was written as a text, the server splits at commas.
+    return [entry.strip() for entry in value.split(",")] if isinstance(value, str) else list(value)
+
+
 def derive(url: str, parameters: Mapping[str, Any]) -> str:
     """Return the narrowest pattern for an action's URL: anchored, escaped, host and port literal.
 

@@ -1,7 +1,8 @@
-"""The command line: ``python -m opensearch_ml validate|render|import|schema``, for authors and for pull requests.
+"""The command line: ``python -m opensearch_ml validate|render|import|schema|plan``, for authors and for pull requests.
 
-It needs pydantic and PyYAML, imports no Airflow, and reaches no network.
+It needs pydantic and PyYAML, imports no Airflow, and reaches no network; but for ``plan``, which looks at a cluster.
 Exit codes: 0 nothing found, 1 findings, 2 the command itself cannot be carried out, 141 nobody read to the end.
+Those of ``plan``: 0 nothing would change, 2 something would, 1 it could not be told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from opensearch_ml import versions
 from opensearch_ml.arns import DomainArn
-from opensearch_ml.cli import places, reports
+from opensearch_ml.cli import places, planning, reports
 from opensearch_ml.cli.places import FINDINGS, OK, USAGE, Place, UnusableArgument
 
 PROGRAM = "opensearch-ml-blueprint"
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal need not know every character of a file
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = _given(parser, arguments)
     try:
         code = int(given.command(given))
         sys.stdout.flush()
@@ -48,9 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _given(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return parser.parse_args(arguments)
+    except SystemExit as ended:
+        words = sys.argv[1:] if arguments is None else arguments
+        if ended.code == USAGE and "plan" in words[:1]:
+            raise SystemExit(1) from None  # where 2 says that something would change
+        raise
+
+
 def _parser() -> argparse.ArgumentParser:
     program = PROGRAM if Path(sys.argv[0]).stem == PROGRAM else "python -m opensearch_ml"
-    parser = argparse.ArgumentParser(prog=program, description="Blueprints, checked and shown without a cluster.")
+    parser = argparse.ArgumentParser(
+        prog=program, description="Blueprints, checked and shown; and what a cluster lacks."
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     validate = commands.add_parser("validate", help="check blueprints and targets; exit code 1 if anything is wrong")
@@ -70,6 +83,18 @@ def _parser() -> argparse.ArgumentParser:
     importing.add_argument("--name", help="the blueprint's name; default: made of the connector's own")
     importing.add_argument("--to", type=Path, metavar="FOLDER", help="write files there, none over another")
     importing.set_defaults(command=_import)
+
+    plan = commands.add_parser(
+        "plan", help="show what would change on a target's cluster; needs Airflow, writes nothing"
+    )
+    plan.add_argument("--target", metavar="NAME", required=True, help="the target, whose file names its blueprints")
+    plan.add_argument("--targets", type=Path, metavar="FOLDER", help="default: this Airflow's targets_folder")
+    plan.add_argument(
+        "--blueprints", type=Path, metavar="FOLDER", help="default: beside --targets, else this Airflow's"
+    )
+    plan.add_argument("--format", choices=planning.FORMATS, default="text", help="default: text")
+    plan.add_argument("--aws-conn-id", metavar="ID", help="who asks AWS; default: who signs, else aws_default")
+    plan.set_defaults(command=_plan)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of blueprints, for editors")
     schema.set_defaults(command=_schema)
@@ -124,6 +149,10 @@ def _import(given: argparse.Namespace) -> int:
     from opensearch_ml.cli import importing
 
     return importing.run(given.file, given.name, given.to)
+
+
+def _plan(given: argparse.Namespace) -> int:
+    return planning.run(given.target, given.targets, given.blueprints, given.format, given.aws_conn_id)
 
 
 def _schema(_: argparse.Namespace) -> int:

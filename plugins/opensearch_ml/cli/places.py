@@ -12,10 +12,11 @@ from opensearch_ml.arns import DomainArn
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import SUFFIXES, Catalog
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
+from opensearch_ml.findings import located
 from opensearch_ml.targets import Target
 
 OK, FINDINGS, USAGE = 0, 1, 2
-TARGETS = "targets"
+TARGETS, BLUEPRINTS = "targets", "blueprints"
 
 
 class UnusableArgument(Exception):  # noqa: N818
@@ -129,9 +130,14 @@ class Place:
 
 def _target_in(file: Path) -> tuple[Target | None, list[Finding]]:
     try:
-        return catalog.read_target(file), _of_name(file)
+        document = catalog.read(file, InvalidTarget)
+        target = Target.parse(file.stem, document.content, source=file.name, lines=document.lines)
     except InvalidTarget as invalid:
         return None, [*_of_name(file), *invalid.findings]
+    beside = file.parent / ".." / BLUEPRINTS
+    # Elsewhere it is not known which blueprints there are.
+    found = catalog.unknown_blueprints(target, sorted(catalog.files(beside))) if beside.is_dir() else []
+    return target, [*_of_name(file), *located(found, document.lines)]
 
 
 def _of_name(file: Path) -> list[Finding]:

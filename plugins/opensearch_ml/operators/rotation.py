@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, D
 from opensearch_ml import folders, notifications
 from opensearch_ml.aws import DEFAULT_CONNECTION
 from opensearch_ml.errors import NoSuchBlueprint
+from opensearch_ml.fleet.look import look_at_fleet
 from opensearch_ml.links import OpenSearchModelLink
 from opensearch_ml.operators.base import (
     OpenSearchMLAdminOperator,
@@ -23,11 +24,11 @@ from opensearch_ml.operators.base import (
 )
 from opensearch_ml.rotation import summary
 from opensearch_ml.rotation.failures import file_is_gone
-from opensearch_ml.rotation.fleet import Standing, look_at_fleet, standings
 from opensearch_ml.rotation.schedule import next_run
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
+from opensearch_ml.rotation.standings import Standing, standings
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.cluster_settings import (
     remove_trusted_endpoints,

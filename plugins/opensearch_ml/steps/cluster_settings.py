@@ -16,6 +16,7 @@ from opensearch_ml.placeholders import fill
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.changed import Changed, changed
+from opensearch_ml.targets import differing_settings
 from opensearch_ml.trusted_endpoints import example_url
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,7 @@ def ensure_ml_settings(hook: OpenSearchMLHook, wanted: Mapping[str, bool]) -> Ch
     :param wanted: full setting names and values.
     Source: ``GET`` and ``PUT /_cluster/settings``.
     """
-    have = hook.cluster_settings()
-    differing = {name: value for name, value in wanted.items() if str(have.get(name)).lower() != str(value).lower()}
+    differing = differing_settings(wanted, hook.cluster_settings())
     if differing:
         hook.put_cluster_settings(differing)
     return changed("ML cluster settings", (f"{name} = {str(value).lower()}" for name, value in differing.items()))

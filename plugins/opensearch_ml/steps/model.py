@@ -19,8 +19,6 @@ from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.changed import Changed
 from opensearch_ml.steps.once import create_once
 
-UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interface", "model_config", "deploy_setting")
-
 
 def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     """Create the blueprint's model group, or reuse the one that has its name.
@@ -107,9 +105,7 @@ def ensure_model(
             evidence=f"differs in {', '.join(paths)}",
             fix=connectors.UNDO_OR_ROTATE,
         )
-    changes = {key: body[key] for key in UPDATABLE if key in body and not _holds(found.get(key), body[key])}
-    if found.get("is_enabled") is False:
-        changes["is_enabled"] = body.get("is_enabled", True)  # an interrupted teardown leaves the model disabled
+    changes = bodies.model_update(body, found)
     if not blueprint.inline and not _uses(hook, blueprint, found, connector_id):
         changes["connector_id"] = connector_id
     if changes:
@@ -199,16 +195,3 @@ def _uses(hook: OpenSearchMLHook, blueprint: Blueprint, model: Mapping[str, Any]
     """Tell whether a model uses the connector, or one that a rotation has put in its place since it was looked up."""
     used = model.get("connector_id")
     return used == connector_id or used in [connector["id"] for connector in connectors.ours(hook, blueprint.name)]
-
-
-def _holds(found: Any, wanted: Any) -> bool:
-    """Tell whether what the server holds agrees with what is wanted; it writes some values as strings."""
-    if isinstance(wanted, Mapping):
-        if isinstance(found, str):  # the interface's schemas are stored as JSON text
-            return found == canonical.as_stored(wanted)
-        return isinstance(found, Mapping) and all(_holds(found.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, bool) and found is None:
-        return wanted is True  # 2.19 does not store is_enabled: true
-    if isinstance(wanted, (int, float)) and not isinstance(wanted, bool) and found is not None:
-        return float(found) == float(wanted)
-    return found == wanted

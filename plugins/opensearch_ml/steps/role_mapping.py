@@ -36,7 +36,7 @@ def ensure_role_mapping(hook: OpenSearchMLHook, role: str, wanted: RoleMapping) 
 
     def attempt() -> None:
         have = hook.role_mapping(role)
-        missing = _missing(wanted, have or {})
+        missing = wanted.missing(have or {})
         if have is None and missing:
             # A role that nobody was ever mapped to has no mapping to patch.
             hook.put_role_mapping(role, missing)
@@ -76,17 +76,9 @@ def _with_caller(mapping: RoleMapping, caller: dict[str, Any]) -> RoleMapping:
     return mapping.model_copy(update={"users": [*mapping.users, caller["user_name"]]})
 
 
-def _missing(wanted: RoleMapping, have: Mapping) -> Mapping:
-    missing = {
-        key: [name for name in dict.fromkeys(getattr(wanted, key)) if name not in have.get(key, ())]
-        for key in MAPPING_KEYS
-    }
-    return {key: names for key, names in missing.items() if names}
-
-
 def _once_each(hook: OpenSearchMLHook, role: str, wanted: RoleMapping) -> None:
     have = hook.role_mapping(role) or {}
-    if lost := _missing(wanted, have):
+    if lost := wanted.missing(have):
         raise Conflict(f"another writer overwrote our mapping of {role}", evidence=f"absent: {lost}", fix="run again")
     # Two runs that append at once leave an entry twice: the server does not look.
     for key in MAPPING_KEYS:

@@ -316,3 +316,55 @@ def test_every_switch_of_a_target_has_its_full_name():
     every = MLSettings(**dict.fromkeys(MLSettings.model_fields, True)).as_cluster_settings()
     assert len(every) == len(MLSettings.model_fields)
     assert all(name.startswith("plugins.ml_commons.") for name in every)
+
+
+# ---- which blueprints live on a target
+
+
+def test_a_target_names_its_blueprints_by_name_and_by_glob(files):
+    for name in ("openai_chat", "openai_embedding", "cohere_rerank", "jina"):
+        files.blueprint(f"{name}.yaml", document())
+    files.target("t.yaml", {"blueprints": ["openai_*", "jina", "openai_chat"], "adopt": {"jina": "Xy9_-a"}})
+    target, names = files.catalog.fleet("t")
+    assert names == ["jina", "openai_chat", "openai_embedding"]
+    assert target.adopt == {"jina": "Xy9_-a"}
+
+
+def test_a_target_without_blueprints_says_what_to_write(files):
+    files.blueprint("openai_chat.yaml", document())
+    files.target("t.yaml", {})
+    with pytest.raises(InvalidTarget, match=r"names no blueprints(.|\n)*Write `blueprints: \[openai_chat\]`"):
+        files.catalog.fleet("t")
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "words"),
+    [
+        ("blueprints:\n- openai_chat\n- openai_caht\n", "line 3, blueprints.1", "Did you mean openai_chat?"),
+        ("blueprints: [openai_chat, 'cohere_*']", "line 1, blueprints.1", "fits no blueprint"),
+        (
+            "blueprints: [openai_chat]\nadopt: {openai_cha: Ab3}",
+            "line 2, adopt.openai_cha",
+            "Did you mean openai_chat?",
+        ),
+        ("blueprints: [openai_chat]\nadopt: {jina: Ab3}", "line 2, adopt.jina", "does not name under blueprints"),
+        ("blueprints: ['../openai_chat']", "line 1, blueprints.0", "should match pattern"),
+        ("blueprints: openai_chat", "line 1, blueprints", "should be a valid list"),
+        ("blueprints: [openai_chat]\nadopt: {openai_chat: a/b}", "line 2, adopt.openai_chat", "should match pattern"),
+    ],
+)
+def test_what_a_target_names_and_nobody_has_is_a_finding(files, written, path, words):
+    for name in ("openai_chat", "jina"):
+        files.blueprint(f"{name}.yaml", document())
+    files.target("t.yaml", written)
+    with pytest.raises(InvalidTarget) as caught:
+        files.catalog.fleet("t")
+    [finding] = caught.value.findings
+    assert finding.where == path
+    assert words in str(finding)
+
+
+def test_a_target_that_is_not_there_is_told_with_the_nearest(files):
+    files.target("production.yaml", {})
+    with pytest.raises(InvalidTarget, match="Did you mean production"):
+        files.catalog.fleet("prodution")

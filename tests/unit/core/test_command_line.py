@@ -330,6 +330,14 @@ def test_the_targets_own_file_is_checked_too(files, found):
     ]
 
 
+def test_a_targets_blueprints_are_checked_against_those_beside_it(files, found, tmp_path):
+    named = {"blueprints": ["a", "b_*"]}
+    files(blueprints__a={"connector": document()["connector"]}, targets__t=named)
+    assert [(one["line"], one["path"]) for one in found("targets")] == [(3, "blueprints.1")]
+    (tmp_path / "blueprints").rename(tmp_path / "models")
+    assert found("targets") == []
+
+
 def test_a_folder_of_targets_is_checked_as_targets(files, run, found):
     files(targets__a={"variables": {"model": "m"}}, targets__b={"connector": {}}, clusters__c={"settings": {}})
     assert [one["file"] for one in found("targets")] == ["targets/b.yaml"]

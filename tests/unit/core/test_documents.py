@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import random
 import traceback
 
 import pytest
+import yaml
 from examples import CANARY
 
 from opensearch_ml import documents
 from opensearch_ml.documents import MAX_VALUES, Unreadable
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture
@@ -219,3 +222,29 @@ def test_what_an_alias_brings_has_the_line_where_it_stands():
 
 def test_keys_with_dots_are_not_taken_for_one_another():
     assert documents.parse('{"a.b": 1, "a": {"b": 2}}', is_json=True).content == {"a.b": 1, "a": {"b": 2}}
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="this PyYAML has no libyaml")
+def test_libyaml_reads_what_pyyaml_reads():
+    chance = random.Random(7)  # noqa: S311 (a test's texts are no secret)
+    texts = [path.read_text()[:300] for path in sorted((REPOSITORY / "include" / "blueprints").glob("*.yaml"))]
+    pieces = [*" \n:-?#[]{},&*!|>'\"%@`~a1.\\", "\n---\n", "<<: ", "&a ", "*a", "!!str "]
+    both = 0
+    for _ in range(1500):
+        text = chance.choice(texts)
+        for _ in range(chance.randint(0, 3)):
+            at = chance.randrange(len(text) + 1)
+            text = text[:at] + chance.choice([*pieces, ""]) + text[at + chance.randint(0, 3) :]
+        quick, slow = _read_by(documents._QuickLoader, text), _read_by(documents._Loader, text)
+        if quick and slow:
+            assert quick == slow, text
+            both += 1
+    assert both > 500
+
+
+def _read_by(loader, text):
+    try:
+        node, content = loader(text).loaded()
+        return content, dict(documents._yaml_lines(node))
+    except (yaml.YAMLError, ValueError, Unreadable):
+        return None

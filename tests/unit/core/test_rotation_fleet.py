@@ -10,9 +10,10 @@ import pytest
 from opensearch_ml import fingerprint
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Finding, InvalidBlueprint, NoSuchBlueprint, UnresolvedCredential
+from opensearch_ml.fleet.found import Fleet
 from opensearch_ml.rotation.embedding import other_vectors
-from opensearch_ml.rotation.fleet import Fleet, Standing, standings
 from opensearch_ml.rotation.source import NextCredential
+from opensearch_ml.rotation.standings import Standing, standings
 from tests.unit.core.test_rotation_situation import VERSION, blueprint, connector
 
 MISSPELT = [Finding("", "no file of that name in blueprints", "Did you mean chat_2?")]

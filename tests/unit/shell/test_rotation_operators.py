@@ -19,8 +19,8 @@ from opensearch_ml.operators.rotation import (
     OpenSearchSummarizeRotationsOperator,
     token_of,
 )
-from opensearch_ml.rotation.fleet import Standing
 from opensearch_ml.rotation.record import RotationRecord
+from opensearch_ml.rotation.standings import Standing
 from tests.unit.shell.doubles import TaskInstanceDouble
 
 NOW = datetime.now(timezone.utc)

@@ -1,36 +1,25 @@
-"""All models of a cluster at once: which of them may need a rotation. Two searches, whatever their number; no writes.
+"""Which models of a fleet may need a rotation. No writes, and no request but those of the sources.
 
 What it says may be a second old: a rotation looks again, exactly, before it writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from opensearch_ml import OWNER, canonical
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InvalidBlueprint, NoSuchBlueprint, OpenSearchMLError
-from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.fleet.found import Fleet
 from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.failures import gone, nothing_to_rotate
-from opensearch_ml.rotation.situation import (
-    CANARY_PREFIX,
-    Move,
-    Situation,
-    canary_name,
-    next_move,
-    reasons,
-    situation,
-)
+from opensearch_ml.rotation.situation import Move, next_move, reasons
 from opensearch_ml.rotation.source import CredentialSource
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.sources.session_mark import SessionMark
-
-Document = Mapping[str, Any]
 
 NOBODY = "nobody"  # the token of no run: whatever serves, this run has not made it
 
@@ -70,63 +59,6 @@ class Standing:
         """Return it as JSON has it; times are ISO 8601."""
         times = {name: at.isoformat() if at else None for name, at in (("due", self.due), ("ends", self.ends))}
         return {**asdict(self), "why": list(self.why), **times}
-
-
-@dataclass(frozen=True)
-class Fleet:
-    """Everything of ours in a cluster, as two searches return it.
-
-    :param connectors: those with our mark, oldest first.
-    :param models: those on these connectors, or with one of ours inside; canaries too; oldest first.
-    """
-
-    connectors: list[dict[str, Any]]
-    models: list[dict[str, Any]]
-    version: tuple[int, ...]
-
-    @property
-    def blueprints(self) -> set[str]:
-        """The names of the blueprints that have a model here."""
-        by_id = {one["id"]: _blueprint_of(one) for one in self.connectors}
-        named = {
-            by_id.get(model.get("connector_id", ""), "") or _blueprint_of(model.get("connector") or {})
-            for model in self.models
-            if not str(model.get("name")).startswith(CANARY_PREFIX)
-        }
-        return named - {""}
-
-    def made_from(self, name: str) -> list[Document]:
-        """Return the models on a blueprint's connectors, whatever their own name is; no canaries."""
-        ids = {one["id"] for one in self.connectors if _blueprint_of(one) == name}
-        return [
-            one
-            for one in self.models
-            if (one.get("connector_id") in ids or _blueprint_of(one.get("connector") or {}) == name)
-            and not str(one.get("name")).startswith(CANARY_PREFIX)
-        ]
-
-    def situation(self, blueprint: Blueprint) -> Situation:
-        """Return what stands for one blueprint."""
-        its = [one for one in self.connectors if _blueprint_of(one) == blueprint.name]
-        named = [one for one in self.made_from(blueprint.name) if one.get("name") == blueprint.model_name]
-        model = next(iter(named), None)
-        canaries = [one for one in self.models if one.get("name") == canary_name(blueprint.name)]
-        return situation(blueprint, model, its, canaries, self.version)
-
-
-def look_at_fleet(hook: OpenSearchMLHook) -> Fleet:
-    """Look at everything of ours.
-
-    Source: ``POST /_plugins/_ml/connectors/_search``, ``POST /_plugins/_ml/models/_search``.
-    """
-    connectors = hook.search_connectors({"term": {f"parameters.{canonical.MARK_OWNER}": OWNER}})
-    of_ours = [
-        {"term": {f"connector.parameters.{canonical.MARK_OWNER}": OWNER}},
-        {"prefix": {"name.keyword": CANARY_PREFIX}},
-        {"terms": {"connector_id.keyword": [one["id"] for one in connectors]}},
-    ]
-    models = hook.search_models({"bool": {"should": of_ours, "minimum_should_match": 1}})
-    return Fleet(connectors, models, hook.version)
 
 
 def standings(
@@ -183,8 +115,3 @@ def _standing(
         why = ("what an earlier run left",)
     warning = other_vectors(blueprint, found.live.differs) or ""
     return Standing(name, model_id, why, due, ends, origin=origin, warning=warning)
-
-
-def _blueprint_of(connector: Document) -> str:
-    marks = connector.get("parameters") or {}
-    return str(marks.get(canonical.MARK_BLUEPRINT, "")) if marks.get(canonical.MARK_OWNER) == OWNER else ""

@@ -1,0 +1,62 @@
+"""A plan from files and cluster: what the command line and a DAG both start with. Nothing here writes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from opensearch_ml.aws import DEFAULT_CONNECTION, AwsAccess
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.catalog import Catalog
+from opensearch_ml.fleet.changes import Plan
+from opensearch_ml.fleet.desired import desired
+from opensearch_ml.fleet.look import look_at_cluster
+from opensearch_ml.fleet.plan import plan
+from opensearch_ml.fleet.serving import Serving
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.sources import source_for
+from opensearch_ml.steps.iam_role import role_on, what_lacks
+from opensearch_ml.targets import Target
+
+
+def plan_for(
+    hook: OpenSearchMLHook,
+    catalog: Catalog,
+    target: Target,
+    names: Iterable[str],
+    *,
+    admin: OpenSearchMLHook | None = None,
+    aws_conn_id: str | None = None,
+) -> Plan:
+    """Return what would change on a target's cluster.
+
+    :param hook: of the target's connection.
+    :param names: of the blueprints that live there, as `Catalog.fleet` returns them.
+    :param admin: who may read role mappings, if not the user of `hook`.
+    :param aws_conn_id: who asks AWS; default: who signs the requests to the cluster, or ``aws_default``.
+    :raises OpenSearchMLError: the cluster could not be looked at.
+    """
+    wanted = desired(catalog, target, names, domain_arn=hook.domain_arn, version=hook.version)
+    model_names = {one.name: one.blueprint.model_name for one in wanted if one.blueprint}
+    return plan(
+        target,
+        wanted,
+        look_at_cluster(hook, target, model_names, admin=admin),
+        serves=Serving(lambda blueprint: source_for(blueprint, hook, aws_conn_id)),
+        now_ms=int(time.time() * 1000),
+        role_lacks=_role_lacks(hook, aws_conn_id),
+    )
+
+
+def _role_lacks(
+    hook: OpenSearchMLHook, aws_conn_id: str | None
+) -> Callable[[Blueprint], tuple[str, ...] | None] | None:
+    if hook.domain_arn is None:
+        return None  # nothing assumes a role there
+    access = AwsAccess(aws_conn_id or (hook.aws.aws_conn_id if hook.aws else DEFAULT_CONNECTION))
+
+    def lacks(blueprint: Blueprint) -> tuple[str, ...] | None:
+        role = role_on(hook, blueprint)
+        return what_lacks(access, role) if role else ()
+
+    return lacks

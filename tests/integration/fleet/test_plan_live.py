@@ -1,0 +1,183 @@
+"""A plan for a real cluster: nothing where all is right, each drift named, in a handful of requests and no write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from opensearch_ml import cli, fingerprint
+from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.fleet import adoption
+from opensearch_ml.fleet.changes import Kind
+from tests.conftest import OPENAI_KEY, Cluster, connections
+from tests.integration.conftest import CREDENTIAL
+from tests.integration.fleet.conftest import World
+
+pytestmark = pytest.mark.slow
+
+SETTLED = ["get_role_mappings", "get_settings", "plugins", "search_connectors", "search_models"]
+
+
+def test_a_converged_fleet_needs_nothing_in_five_requests_and_no_write(world: World, cluster: Cluster) -> None:
+    before = cluster.writes()
+    plan = world.plan()
+    assert plan.changes == ()
+    assert plan.unchanged == ("inside", "model_1", "model_2")
+    assert sorted(world.sent) == SETTLED
+    assert cluster.writes() == before
+
+
+def put_model(world: World, name: str, body: dict[str, Any]) -> None:
+    world.ml("PUT", f"models/{world.models[name]}", body)
+
+
+def undeploy(world: World) -> None:
+    world.ml("POST", f"models/{world.models['model_1']}/_undeploy")
+
+
+def delete_model(world: World) -> None:
+    undeploy(world)
+    world.ml("DELETE", f"models/{world.models['model_1']}")
+
+
+def lose_connector(world: World) -> None:
+    put_model(world, "model_1", {"connector_id": "nowhere"})  # the server takes any id
+
+
+def lose_both(world: World) -> None:
+    [used] = [one["connector_id"] for one in world.cluster.search("models") if one["id"] == world.models["model_1"]]
+    lose_connector(world)
+    world.until_searchable()  # or it counts as used
+    world.ml("DELETE", f"connectors/{used}")
+
+
+def put_on_a_foreign_connector(world: World) -> None:
+    body = {**foreign_body(world, "model_1"), "name": "theirs"}
+    put_model(world, "model_1", {"connector_id": world.ml("POST", "connectors/_create", body)["connector_id"]})
+
+
+def foreign_body(world: World, name: str) -> dict[str, Any]:
+    """The body of a blueprint's connector, as somebody writes it by hand."""
+    connector = world.catalog.blueprint(name).connector
+    return {**connector.model_dump(exclude_none=True, by_alias=True), "credential": CREDENTIAL}
+
+
+def set_on_cluster(world: World, **settings: Any) -> None:
+    body = {"persistent": {f"plugins.ml_commons.{name}": value for name, value in settings.items()}}
+    world.cluster.request("PUT", "/_cluster/settings", json=body).raise_for_status()
+
+
+def unmap(world: World) -> None:
+    url = "/_plugins/_security/api/rolesmapping/ml_full_access"
+    world.cluster.request("PUT", url, json={"backend_roles": ["others"]}).raise_for_status()
+
+
+def another_model(document: dict[str, Any]) -> dict[str, Any]:
+    document["connector"]["parameters"]["model"] = "text-embedding-3-large"
+    return document
+
+
+DRIFTS: dict[str, tuple[Callable[[World], Any], list[tuple[Kind, str]]]] = {
+    "definition": (lambda world: world.edit("model_1", another_model), [(Kind.SWAP, "model_1")]),
+    "definition inside": (lambda world: world.edit("inside", another_model), [(Kind.SWAP, "inside")]),
+    "description": (
+        lambda world: put_model(world, "model_2", {"description": "by somebody"}),
+        [(Kind.UPDATE, "model_2")],
+    ),
+    "disabled": (lambda world: put_model(world, "inside", {"is_enabled": False}), [(Kind.UPDATE, "inside")]),
+    "undeployed": (undeploy, [(Kind.REDEPLOY, "model_1")]),
+    "model deleted": (delete_model, [(Kind.CREATE, "model_1")]),
+    "connector lost": (lose_connector, [(Kind.UPDATE, "model_1")]),
+    "connector deleted": (lose_both, [(Kind.CREATE, "model_1")]),
+    "foreign connector": (put_on_a_foreign_connector, [(Kind.UPDATE, "model_1")]),
+    "untrusted": (
+        lambda world: set_on_cluster(world, trusted_connector_endpoints_regex=[]),
+        [(Kind.SETTINGS, "trusted endpoints")],
+    ),
+    "setting": (
+        lambda world: set_on_cluster(world, **{"connector.private_ip_enabled": False}),
+        [(Kind.SETTINGS, "cluster settings")],
+    ),
+    "mapping": (unmap, [(Kind.SETTINGS, "mapping of role ml_full_access")]),
+    "orphan": (lambda world: (world.folder / "blueprints/model_1.yaml").unlink(), [(Kind.ORPHAN, "model_1")]),
+    "broken file": (
+        lambda world: (world.folder / "blueprints/model_1.yaml").write_text("connector: {"),
+        [(Kind.BROKEN, "model_1")],
+    ),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_each_drift_is_named_and_nothing_else(world: World, cluster: Cluster, drift: str) -> None:
+    inject, expected = DRIFTS[drift]
+    inject(world)
+    world.until_searchable()
+    before = cluster.writes()
+    assert world.found() == expected
+    assert len(world.sent) <= len(SETTLED) + 1
+    assert cluster.writes() == before
+
+
+def test_a_changed_credential_is_a_swap_of_all_that_use_it(world: World) -> None:
+    with connections(openai_default=json.dumps({"conn_type": "generic", "password": "another"})):
+        plan = world.plan()
+    assert [change.kind for change in plan.changes] == [Kind.SWAP] * 3
+    assert {one.path for change in plan.changes for one in change.differences} == {"credential"}
+    assert "another" not in repr(plan)
+    assert OPENAI_KEY not in repr(plan)
+
+
+def test_a_model_made_by_hand_is_adopted_by_its_description_alone(
+    world: World, make_blueprint: Callable[..., Blueprint], cluster: Cluster
+) -> None:
+    world.write(make_blueprint("model_3"))
+    connector_id = world.ml("POST", "connectors/_create", foreign_body(world, "model_3"))["connector_id"]
+    body = {"name": "model_3", "function_name": "remote", "connector_id": connector_id, "description": "By hand"}
+    model_id = world.ml("POST", "models/_register?deploy=true", body)["model_id"]
+    world.models["model_3"] = model_id
+    cluster.writes()  # waits until it is deployed
+
+    [change] = world.plan().changes
+    assert (change.kind, change.models, change.connectors) == (Kind.ADOPT, (model_id,), (connector_id,))
+
+    predictors = world.ml("GET", f"profile/models/{model_id}")
+    mark = fingerprint.fingerprint(CREDENTIAL)
+    put_model(world, "model_3", {"description": adoption.described("By hand", "model_3", mark)})
+    assert world.ml("GET", f"profile/models/{model_id}")["nodes"].keys() == predictors["nodes"].keys()
+    assert _predictors(world, model_id) == _predictors_of(predictors, model_id)
+
+    world.until_searchable()
+    seen = world.plan()
+    assert {one.kind for one in seen.changes} <= {Kind.UPDATE}  # of the fields that only the blueprint has
+    assert all(one.path.startswith("model.") for change in seen.changes for one in change.differences)
+    world.edit("model_3", lambda document: {**document, "model": {"description": "By hand"}})
+    assert world.found() == []
+    assert sorted(world.sent) == SETTLED
+    world.edit("model_3", another_model)
+    assert world.found() == [(Kind.SWAP, "model_3")]
+
+
+def _predictors(world: World, model_id: str) -> dict[str, str]:
+    return _predictors_of(world.ml("GET", f"profile/models/{model_id}"), model_id)
+
+
+def _predictors_of(profile: dict[str, Any], model_id: str) -> dict[str, str]:
+    return {node: told["models"][model_id]["predictor"] for node, told in profile["nodes"].items()}
+
+
+def test_the_command_tells_nothing_changes_and_errors_apart(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["plan", "--target", "t", "--targets", str(world.folder / "targets")]
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out.endswith("No changes: 3 blueprints, all as they should be\n")
+    undeploy(world)
+    world.until_searchable()
+    assert cli.main(command) == 2
+    assert "  ~ redeploy  model_1: UNDEPLOYED; model" in capsys.readouterr().out
+    monkeypatch.delenv("AIRFLOW_CONN_OPENSEARCH_DEFAULT")
+    assert cli.main(command) == 1
+    assert "there is no connection opensearch_default" in capsys.readouterr().err
