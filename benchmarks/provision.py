@@ -10,14 +10,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from opensearchpy import OpenSearch
 
 from benchmarks.dags.noop_chain import TASKS
-from local.airflow_standalone import REPOSITORY, AirflowStandalone
+from benchmarks.measuring import run
+from local.airflow_standalone import REPOSITORY
 from local.minilm import DIMENSIONS
 from local.stack import Stack
 
@@ -61,16 +60,6 @@ def measure(stack: Stack) -> None:
     print(f"\n| chain (median of {ROUNDS}) | seconds | x no-op tasks | x bare API calls |\n|---|---|---|---|")
     for name, median in medians.items():
         print(f"| {name} | {median:.2f} | {median / noop:.2f} | {median / bare:.1f} |")
-
-
-def run(airflow: AirflowStandalone, dag_id: str, conf: dict[str, Any]) -> float:
-    """Run a DAG and return what the scheduler says it took, in seconds, from the trigger to the end."""
-    finished = airflow.run(dag_id, conf)
-    if finished.state != "success":
-        raise SystemExit(f"{dag_id} failed: {[(task['task_id'], task['state']) for task in finished.tasks()]}")
-    told = finished.details()
-    queued, end = (datetime.fromisoformat(told[key]) for key in ("queued_at", "end_date"))
-    return (end - queued).total_seconds()
 
 
 def bare_calls(stack: Stack) -> float:

@@ -11,15 +11,11 @@ import os
 import secrets
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from local.airflow_standalone import REPOSITORY, AirflowStandalone
+from benchmarks.measuring import counted, run, seconds
+from local.airflow_standalone import REPOSITORY
 from local.stack import Stack
 from opensearch_ml import canonical, fingerprint, folders
 from opensearch_ml.blueprint import Blueprint
@@ -69,7 +65,7 @@ def measure(stack: Stack) -> None:
     assert endpoints is not None
     keys = [f"sk-bench-{secrets.token_hex(12)}" for _ in range(2)]
     endpoints.replace_keys({**stack.keys, "openai": [*stack.keys["openai"], *keys]})
-    write_key(airflow, keys[0])
+    airflow.write_connection(CONNECTION, password=keys[0])
     hook = OpenSearchMLHook()
     loaded = [folders.catalog().blueprint(name) for name in folders.catalog().blueprint_names()]
     models = make_models(hook, loaded, keys[0])
@@ -82,11 +78,11 @@ def measure(stack: Stack) -> None:
         found: list[Any] = []
         find_s = seconds(lambda: found.extend(find(OpenSearchMLHook(), loaded)))
     assert not [standing for standing in found if standing.why]
-    idle_s = run(airflow)
-    write_key(airflow, keys[1])
+    idle_s = run(airflow, ROTATE, {})
+    airflow.write_connection(CONNECTION, password=keys[1])
     with counted() as swapped:
         swap_s = seconds(lambda: bare_swaps(hook, loaded, models, keys[0]))
-    rotate_s = run(airflow)
+    rotate_s = run(airflow, ROTATE, {})
 
     print(f"\n| {MODELS} models | seconds | requests | x bare API calls |\n|---|---|---|---|")
     for name, took_s, requests, against_s in (
@@ -156,46 +152,6 @@ def delete_if_let(hook: OpenSearchMLHook, connector_id: str) -> None:
         hook.delete_connector(connector_id)
     except InUse as kept:
         print(f"kept by the server: {kept.evidence[:80]}")
-
-
-def write_key(airflow: AirflowStandalone, key: str) -> None:
-    """Give the connection another key, as a person does."""
-    body = {"connection_id": CONNECTION, "conn_type": "generic", "password": key}
-    answer = airflow.api.patch(f"/api/v2/connections/{CONNECTION}", json=body)
-    if answer.status_code == 404:
-        answer = airflow.api.post("/api/v2/connections", json=body)
-    answer.raise_for_status()
-
-
-def run(airflow: AirflowStandalone) -> float:
-    """Run the rotation's DAG and return what the scheduler says it took, in seconds, from the trigger to the end."""
-    finished = airflow.run(ROTATE, {})
-    if finished.state != "success":
-        raise SystemExit(f"{ROTATE} failed: {Counter((one['task_id'], one['state']) for one in finished.tasks())}")
-    told = finished.details()
-    queued, end = (datetime.fromisoformat(told[key]) for key in ("queued_at", "end_date"))
-    return (end - queued).total_seconds()
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long something takes."""
-    started = time.monotonic()
-    work()
-    return time.monotonic() - started
-
-
-@contextmanager
-def counted() -> Iterator[Counter[str]]:
-    """Count what this process sends, by the client's method."""
-    counts: Counter[str] = Counter()
-    send = OpenSearchMLHook._send
-
-    def count(hook: OpenSearchMLHook, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        counts[call.__name__] += 1
-        return send(hook, call, arguments)
-
-    with patch.object(OpenSearchMLHook, "_send", count):
-        yield counts
 
 
 if __name__ == "__main__":
