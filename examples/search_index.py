@@ -1,8 +1,9 @@
-"""A search index whose documents are embedded by a model, made as soon as the model appears, and again when it changes.
+"""A search index whose documents are embedded by a model, made as soon as that appears, and looked at when it changes.
 
-Copy it into your dags folder and change the names below. `opensearch_ml_provision` and `opensearch_ml_reconcile` make an
-event of the model's asset when the model has appeared or changed, which starts this DAG. Once it has run, every document
-that is written into the index gets its vector, and a neural query finds it by meaning. A second run writes nothing.
+Copy it into your dags folder and change the names below. `opensearch_ml_provision` and `opensearch_ml_reconcile` make
+an event of the model's asset when the model has appeared or changed, which starts this DAG. Once it has run, every
+document that is written into the index gets its vector, and a neural query finds it by meaning. A second run writes
+nothing.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ with DAG(
     @task
     def index(pipeline: str) -> str:
         """Make the index, whose vectors are as long as the blueprint's smoke test expects them."""
-        target, _ = catalog().fleet(TARGET)
-        blueprint = catalog().blueprint(BLUEPRINT, opensearch_conn_id=target.opensearch_conn_id)
-        dimension = blueprint.smoke_test.expect.dimension
+        used_by = OpenSearchMLHook(catalog().fleet(TARGET)[0].opensearch_conn_id)
+        blueprint = catalog().blueprint(
+            BLUEPRINT, opensearch_conn_id=used_by.opensearch_conn_id, domain_arn=used_by.domain_arn
+        )
+        dimension = next(one.dimension for one in blueprint.smoke_test.expect if one.dimension)
         client = OpenSearchMLHook(WRITER).client
         if client.indices.exists(index=INDEX):
             found = client.indices.get_mapping(index=INDEX)[INDEX]["mappings"]["properties"][VECTOR]["dimension"]

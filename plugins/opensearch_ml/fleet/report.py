@@ -51,8 +51,8 @@ def stopped(plan: Plan) -> list[list[str]]:
         [one.kind.value, one.what, one.why[:WHY_CHARACTERS] + (f"\n  fix: {one.fix[:WHY_CHARACTERS]}" * bool(one.fix))]
         for one in sorted(found, key=lambda one: one.kind is not Kind.BROKEN)
     ]
-    if more := len(told) - STOPPED_TOLD:
-        told[STOPPED_TOLD:] = [[told[-1][0], f"and {more} more", "read the log of task plan"]] * (more > 0)
+    if (more := len(told) - STOPPED_TOLD) > 0:
+        told[STOPPED_TOLD:] = [[told[STOPPED_TOLD][0], f"and {more} more", "read the log of task plan"]]
     return told
 
 

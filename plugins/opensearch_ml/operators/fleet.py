@@ -201,18 +201,18 @@ class OpenSearchApprovePlanOperator(ApprovalOperator):
         super().__init__(**{**asked, **kwargs})
         self.target, self.plan_task_id, self.apply = target, plan_task_id, apply
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> None:
         if self.apply == ALWAYS:
             self.log.info("%s: nobody is asked, because apply is %s", self.target, ALWAYS)
             context["ti"].xcom_push(key=APPROVED, value={"approved": True, "by": f"parameter apply: {ALWAYS}"})
-            return None
+            return
         planned = pulled(context, self.plan_task_id, PLANNED)
         if self.apply != WITH_APPROVAL or not planned:
             raise AirflowSkipException("there is no plan that somebody could approve")
         # What others have written into a cluster is shown here, and is never a template.
         self.subject = f"{self.target}: {planned[0]['summary']}"
         self.body = planned[0]["markdown"]
-        return super().execute(context)
+        super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         is_approved = event.get("chosen_options") == [self.APPROVE]
@@ -319,13 +319,13 @@ class _Results:
 
     def add(self, result: Applied, count: int, of: int) -> None:
         """Log a result and keep it."""
-        told = self.operator.redact(result.told)
+        result = replace(result, told=self.operator.redact(result.told))
         level = logging.ERROR if result.outcome is Outcome.FAILED else logging.INFO
-        self.operator.log.log(level, "%d of %d: %s %s: %s", count, of, result.what, result.outcome.value, told)
-        if result.outcome is Outcome.UNCHANGED and result.what in self.before:
-            result = self.before[result.what]
+        self.operator.log.log(level, "%d of %d: %s %s: %s", count, of, result.what, result.outcome.value, result.told)
+        if result.outcome is Outcome.UNCHANGED:
+            result = self.before.get(result.what, result)
         with self.lock:
-            self.all[result.what] = replace(result, told=told)
+            self.all[result.what] = result
             self.ti.xcom_push(key=RESULTS, value=[one.as_dict() for one in self.all.values()])
             done = {**self.before, **{one.what: one for one in self.all.values() if one.outcome is Outcome.DONE}}
             if done:
