@@ -14,11 +14,8 @@ from opensearch_ml.fleet.changes import Change, Kind
 HASH_CHARACTERS = 8  # of base64: 48 bits for one difference
 BY_ID = (Kind.ADOPT, Kind.ORPHAN)  # which models and connectors these are about was approved, too
 # What a killed try has begun reads as another kind of change, and is still what was approved.
-FOLLOWS = {
-    Kind.CREATE: (Kind.UPDATE, Kind.REDEPLOY, Kind.CLEAN),
-    Kind.SWAP: (Kind.SWAP, Kind.CLEAN),
-    Kind.REDEPLOY: (Kind.REDEPLOY,),
-}
+FOLLOWS = {Kind.CREATE: (Kind.CREATE, Kind.UPDATE, Kind.REDEPLOY), Kind.SWAP: (Kind.CLEAN,)}
+OF_A_CREATE = "connector_id"  # a model whose connector was gone, and is made: the model is to be given it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,8 @@ class Approved:
             known = {word[at : at + HASH_CHARACTERS] for at in range(0, len(word), HASH_CHARACTERS)}
             if known.issuperset(_items(change)):
                 return True
-        return any(change.kind in FOLLOWS.get(Kind(kind), ()) and not change.differences for kind in self.kinds)
+        begun = all(one.path == OF_A_CREATE for one in change.differences)
+        return begun and any(change.kind in FOLLOWS.get(Kind(kind), ()) for kind in self.kinds)
 
     def as_list(self) -> list[Any]:
         """Return it as JSON has it."""
