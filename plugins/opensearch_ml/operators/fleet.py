@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -297,12 +296,17 @@ class OpenSearchAnnounceModelsOperator(OpenSearchFleetOperator):
 
     def execute(self, context: Context) -> None:
         results = map(Applied.of_dict, flat(pulled(context, self.apply_task_id, RESULTS)))
-        told = [one for one in results if one.outcome is Outcome.DONE and one.model_id]
+        told = [one for one in results if one.model_id and self._is_news(one)]
         if not told:
             raise AirflowSkipException("no model appeared or changed")
         for one in told:
             assets.announce(context, assets.asset_of(self.target, one.what), one.model_id, one.kinds)
         self.tell(f"told of {len(told)} models: {', '.join(one.what for one in told)}")
+
+    def _is_news(self, one: Applied) -> bool:
+        if one.outcome is Outcome.UNCHANGED:  # a killed try may have made it, and had no time to say so
+            return not assets.was_announced(assets.asset_of(self.target, one.what), one.model_id)
+        return one.outcome is Outcome.DONE
 
 
 class _Results:
@@ -312,7 +316,6 @@ class _Results:
         self.operator = operator
         self.ti = context["ti"]
         self.store = cast(Any, context["task_state_store"])
-        self.lock = threading.Lock()
         # Of earlier tries; to the next one what they did is unchanged.
         self.before: dict[str, Applied] = {one["what"]: Applied.of_dict(one) for one in self.store.get(RESULTS, [])}
         self.all: dict[str, Applied] = {}
@@ -324,12 +327,11 @@ class _Results:
         self.operator.log.log(level, "%d of %d: %s %s: %s", count, of, result.what, result.outcome.value, result.told)
         if result.outcome is Outcome.UNCHANGED:
             result = self.before.get(result.what, result)
-        with self.lock:
-            self.all[result.what] = result
-            self.ti.xcom_push(key=RESULTS, value=[one.as_dict() for one in self.all.values()])
-            done = {**self.before, **{one.what: one for one in self.all.values() if one.outcome is Outcome.DONE}}
-            if done:
-                self.store.set(RESULTS, [one.as_dict() for one in done.values()])
+        self.all[result.what] = result
+        self.ti.xcom_push(key=RESULTS, value=[one.as_dict() for one in self.all.values()])
+        if result.outcome is Outcome.DONE:
+            self.before[result.what] = result
+            self.store.set(RESULTS, [one.as_dict() for one in self.before.values()])
 
 
 def _parts(plan: Plan, *, prune: bool) -> tuple[list[Approved], list[Approved], list[Approved]]:

@@ -342,13 +342,19 @@ def test_every_model_that_appeared_or_changed_is_an_event_although_others_failed
         def add(self, asset: Any, extra: Any) -> None:
             events[asset.uri] = extra
 
-    batches = [[DONE.as_dict(), FAILED.as_dict()], [Applied("c", (), Outcome.UNCHANGED, "", "Zz1").as_dict()]]
+    told_before = {f"opensearch-ml://{TARGET}/c": "Zz1", f"opensearch-ml://{TARGET}/d": "an older one"}
+    monkeypatch.setattr(assets, "was_announced", lambda asset, model_id: told_before.get(asset.uri) == model_id)
+    unchanged = [Applied(name, (), Outcome.UNCHANGED, "", "Zz1").as_dict() for name in ("c", "d")]
+    batches = [[DONE.as_dict(), FAILED.as_dict()], unchanged[:1], unchanged[1:]]
     given = {**context({("apply", RESULTS): batches}), "outlet_events": {assets.MODELS: Alias()}}
     announce = OpenSearchAnnounceModelsOperator(task_id="announce", target=TARGET, apply_task_id="apply")
     announce.execute(given)
-    assert events == {f"opensearch-ml://{TARGET}/a": {"model_id": "Xy9", "done": ["create"]}}
+    assert events == {
+        f"opensearch-ml://{TARGET}/a": {"model_id": "Xy9", "done": ["create"]},
+        f"opensearch-ml://{TARGET}/d": {"model_id": "Zz1", "done": []},  # made by a try that was killed
+    }
     with pytest.raises(AirflowSkipException):
-        announce.execute(context({("apply", RESULTS): batches[1:]}))
+        announce.execute(context({("apply", RESULTS): batches[1:2]}))
 
 
 # ---- the summary
