@@ -30,7 +30,7 @@ DRIFT, RETURNED = "opensearch_ml_drift", "return_value"
 class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
     """Tell what became of everything that the plan names; fail if something failed or could not be planned.
 
-    What a scheduled run finds and does not apply is told the notifiers too; the next one tells it only if it has changed.
+    What a scheduled run finds and does not apply is told the notifiers too, and by the next one only if it has changed.
 
     :param target: the target's name: its file's stem (templated).
     :param plan_task_id: task of `OpenSearchPlanFleetOperator` (templated).
