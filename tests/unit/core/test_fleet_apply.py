@@ -111,6 +111,12 @@ def test_a_file_that_has_findings_by_now_has_failed_and_says_what_to_do():
     assert (decision.outcome, decision.told) == (Outcome.FAILED, "no URL; fix: write one")
 
 
+def test_what_cannot_be_done_keeps_the_rest_of_a_blueprint_from_nothing():
+    blocked = Change(Kind.BLOCKED, "chat", "it has no smoke_test", fix="write one")
+    assert decide(Approved.of([UPDATE]), planned(UPDATE, blocked), {"id": "m"}).changes == (UPDATE,)
+    assert decide(Approved.of([SWAP]), planned(blocked), {"id": "m"}).outcome is Outcome.BUSY
+
+
 def test_nothing_left_to_do_is_unchanged_and_what_was_to_be_made_is_asked():
     assert decide(Approved.of([SWAP]), planned(), {"id": "m"}).ask is False
     asked = decide(Approved.of([CREATE]), planned(), {"id": "m"})
