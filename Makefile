@@ -54,19 +54,23 @@ status: $(INSTALLED)  ## what runs, where, and with which login
 down:  ## stop everything that the targets above started
 	@test ! -e $(INSTALLED) || { $(BIN)/python -m local down && $(BIN)/python -m local down --domain; }
 
-.PHONY: test test-slow test-rotation lint format bench
+.PHONY: test test-slow test-rotation test-fleets lint format bench
 test: $(INSTALLED)  ## lint, then every test, on servers that the tests start and stop themselves
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m tests
 
 test-slow: $(INSTALLED)  ## every blueprint, every rule and generated blueprints on real servers; sessions that end (20 minutes)
 	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e/test_commands.py -m slow \
-		--ignore tests/integration/rotation --ignore tests/integration/sources
+		--ignore tests/integration/rotation --ignore tests/integration/sources --ignore tests/integration/fleet
 	@$(BIN)/python -m pytest tests/e2e/domain -m "slow or not slow"
 
 test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at every step (more than an hour)
 	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources \
 		tests/e2e/test_rotation_through_the_scheduler.py -m "slow or not slow"
+
+test-fleets: $(INSTALLED)  ## fleets planned and applied: drift, lost answers, kills, two runs at once (an hour)
+	@$(BIN)/python -m pytest tests/integration/fleet -m "slow or not slow"
+	@$(BIN)/python -m pytest tests/e2e/test_fleet_through_the_scheduler.py -m "slow or not slow"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff check
@@ -77,9 +81,10 @@ format: $(INSTALLED)  ## let ruff write the format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: $(INSTALLED)  ## provisioning beside no-op tasks, and 100 rotations, each beside bare API calls
+bench: $(INSTALLED)  ## provisioning beside no-op tasks, and 100 rotations, each beside bare API calls; parsing the DAG files
 	@$(BIN)/python -m benchmarks.provision
 	@$(BIN)/python -m benchmarks.rotation
+	@$(BIN)/python -m benchmarks.parsing
 
 .PHONY: clean
 clean: down  ## stop everything and remove .venv and .local (the download cache stays)

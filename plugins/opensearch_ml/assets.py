@@ -37,7 +37,8 @@ def announce(context: Context, asset: Asset, model_id: str, done: Iterable[str],
 
 def was_announced(asset: Asset, model_id: str) -> bool:
     """Tell whether the asset's last event was about this model."""
-    last = InletEventsAccessor(asset_uri=asset.uri).ascending(False).limit(1)
+    # By both name and URI: by one of them an asset that no DAG names is not found, and its events neither.
+    last = InletEventsAccessor(asset_name=asset.name, asset_uri=asset.uri).ascending(False).limit(1)
     return any((event.extra or {}).get("model_id") == model_id for event in last)
 
 

@@ -17,6 +17,8 @@ from tests.e2e.conftest import FLEET, FLEET_BROKEN, ONE_OF_EACH, TEARDOWN, objec
 
 RECONCILE, EXAMPLE = "opensearch_ml_reconcile", "search_index"
 APPLYING = ("approve", "settings", "apply", "announce", "delete")
+MAPPED = {"ml_full_access": {"backend_roles": ["fleet"]}}
+MAPPING = "/_plugins/_security/api/rolesmapping/ml_full_access"
 SENTENCES = ("The kitten dozed on a sunny windowsill.", "Central banks raised interest rates to slow inflation.")
 
 
@@ -25,7 +27,7 @@ def target(stack: Stack, e2e_cluster: Cluster) -> Path:
     """The target's file, with the variables that the stack's own target has; three good blueprints and a broken one."""
     path = stack.folder / "targets" / "fleet.yaml"
     variables = yaml.safe_load((stack.folder / "targets" / "local.yaml").read_text())["variables"]
-    write(path, variables=variables, settings={"private_ip_enabled": True, "only_run_on_ml_node": False})
+    write(path, variables=variables, settings={"private_ip_enabled": True}, role_mapping=MAPPED)
     return path
 
 
@@ -70,10 +72,8 @@ def test_from_empty_everything_but_the_broken_one_is_made_and_answers(
     summary = told(run, "fleet.summary")
     assert run.state == "failed"
     assert states(run, "approve", "settings", "announce", "summary") == ["success"] * 3 + ["failed"], summary
-    assert [task["rendered_map_index"] for task in run.tasks() if task["task_id"] == "fleet.apply"] == [
-        "fleet_a … fleet_b (2)",
-        "fleet_c",
-    ]
+    batches = {task["rendered_map_index"] for task in run.tasks() if task["task_id"] == "fleet.apply"}
+    assert batches == {"fleet_a … fleet_b (2)", "fleet_c"}
     assert "1 broken" in summary
     assert "client_configs" in summary
     assert [objects(e2e_cluster, name)["models"] for name in (*FLEET, FLEET_BROKEN)] == [1, 1, 1, 0]
@@ -120,8 +120,8 @@ def test_a_converged_fleet_costs_a_look(airflow: AirflowStandalone, e2e_cluster:
 def test_drift_is_mended_once_a_person_has_approved_it(airflow: AirflowStandalone, e2e_cluster: Cluster) -> None:
     [model] = e2e_cluster.search("models", {"term": {"name.keyword": FLEET[0]}})
     e2e_cluster.request("POST", f"/_plugins/_ml/models/{model['id']}/_undeploy").raise_for_status()
-    flipped = {"persistent": {"plugins.ml_commons.only_run_on_ml_node": True}}
-    e2e_cluster.request("PUT", "/_cluster/settings", json=flipped).raise_for_status()
+    others = {"backend_roles": ["ml-only"]}
+    e2e_cluster.request("PUT", MAPPING, json=others).raise_for_status()
 
     before = e2e_cluster.writes()
     run = asked(airflow)
@@ -137,8 +137,7 @@ def test_drift_is_mended_once_a_person_has_approved_it(airflow: AirflowStandalon
     assert run.wait() == "success"
     assert states(run, "approve", "settings", "announce", "delete") == ["success", "success", "success", "skipped"]
     assert e2e_cluster.get(f"/_plugins/_ml/models/{model['id']}")["model_state"] == "DEPLOYED"
-    settings = e2e_cluster.get("/_cluster/settings?flat_settings=true")["persistent"]
-    assert settings["plugins.ml_commons.only_run_on_ml_node"] == "false"
+    assert e2e_cluster.get(MAPPING)["ml_full_access"]["backend_roles"] == ["ml-only", "fleet"]
 
 
 def asked(airflow: AirflowStandalone) -> DagRun:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
-from local.airflow_standalone import AirflowStandalone
+from local.airflow_standalone import AirflowStandalone, DagRun
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
 from tests.conftest import Cluster
@@ -42,6 +44,17 @@ def test_the_second_run_writes_nothing_to_the_cluster(airflow: AirflowStandalone
     assert second.state == "success"
     assert e2e_cluster.writes() == before
     assert second.xcom("smoke_predict") == first.xcom("smoke_predict")
+    [event] = events_of(airflow, first)
+    assert event["uri"] == "opensearch-ml://local/openai_embedding"
+    assert event["extra"]["model_id"] == first.xcom("smoke_predict")
+    assert [told.split()[0] for told in event["extra"]["done"]] == ["connector", "model", "model"]
+    assert events_of(airflow, second) == []
+
+
+def events_of(airflow: AirflowStandalone, run: DagRun) -> list[dict[str, Any]]:
+    """The asset events that a run has made."""
+    made_by = {"source_dag_id": run.dag_id, "source_run_id": run.run_id}
+    return list(airflow.api.get("/api/v2/assets/events", params=made_by).json()["asset_events"])
 
 
 def test_two_runs_at_once_make_one_of_each(airflow: AirflowStandalone, e2e_cluster: Cluster) -> None:

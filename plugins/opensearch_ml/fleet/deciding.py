@@ -39,10 +39,10 @@ def decide(one: Approved, plan: Plan, model: Mapping[str, Any] | None) -> Decisi
     changes = [change for change in plan.changes if change.what == one.what]
     stopped = [change for change in changes if change.kind in STOPPED]
     now = tuple(change for change in changes if change.kind not in STOPPED and (change.kind in LAST) is deletes)
-    if stopped:
-        if _has_begun_to_deploy(one, model):
-            return Decision((Change(Kind.REDEPLOY, one.what, models=stopped[0].models),))
+    if stopped and not now:
         first = stopped[0]
+        if first.kind is Kind.BLOCKED and _has_begun_to_deploy(one, model):
+            return Decision((Change(Kind.REDEPLOY, one.what, models=first.models),))
         outcome = Outcome.BUSY if first.kind is Kind.BLOCKED else Outcome.FAILED
         return Decision(outcome=outcome, told=f"{first.why}; fix: {first.fix}" if first.fix else first.why)
     if not now:

@@ -82,7 +82,7 @@ def provision(applying: Applying, blueprint: Blueprint) -> tuple[str, str]:
         hook,
         blueprint,
         model_group_id=group_id,
-        connector_id=connector.id if connector else None,
+        connector_id=connector.id if connector is not None else None,
         credential=credential,
         supply=supply,
     )

@@ -153,7 +153,7 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         if not is_work or self.apply == NEVER:
             if refusal:
                 self.log.warning("a run that applies this would stop here: %s", refusal)
-            self.tell(f"{shown.summary(plan)}; nothing is applied" + (f" (apply: {NEVER})" if is_work else ""))
+            self.log.info("nothing is applied%s", f" (apply: {self.apply})" if is_work else "")
             return None
         if refusal:
             raise refusal

@@ -30,7 +30,7 @@ DRIFT, RETURNED = "opensearch_ml_drift", "return_value"
 class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
     """Tell what became of everything that the plan names; fail if something failed or could not be planned.
 
-    What differs and is not applied is told the notifiers too, once: the next run repeats it only if it has changed.
+    What a scheduled run finds and does not apply is told the notifiers too, and by the next one only if it has changed.
 
     :param target: the target's name: its file's stem (templated).
     :param plan_task_id: task of `OpenSearchPlanFleetOperator` (templated).
@@ -78,7 +78,7 @@ class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
             why = f"rejected by {answers[0]['by']}" if answers else f"apply: {planned['apply']}"
             told = f"{told}\n{planned['text']}\nNothing was written ({why})."
         self._tell_of_drift(context, planned, told if planned["is_work"] and not answers else "")
-        self.tell(told)
+        self.log.info("%s", told)
         if any(row.outcome in report.FAILING for row in rows):
             raise AirflowFailException("\n".join(filter(None, [told, report.causes(rows), *self._failures(context)])))
         return report.counts(rows)
@@ -100,6 +100,8 @@ class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
 
     def _tell_of_drift(self, context: Context, planned: dict[str, Any], told: str) -> None:
         ti = context["ti"]
+        if context["dag_run"].run_type != "scheduled":
+            return  # who starts a run by hand reads what it tells
         last = ti.xcom_pull(task_ids=ti.task_id, key=DRIFT, include_prior_dates=True)
         ti.xcom_push(key=DRIFT, value=told)
         if told and told != last:

@@ -13,15 +13,16 @@ from tests.conftest import Cluster
 from tests.integration.fleet.conftest import World
 
 AT_ONCE = 4
+RUN = "run-1"
 
 
-def applying(world: World, *, token: str = "run-1", conn_id: str = "opensearch_default") -> Applying:
+def applying(world: World, *, token: str = RUN, conn_id: str = "opensearch_default") -> Applying:
     """By a hook of its own, as each task has one."""
     target, _ = world.catalog.fleet("t")
     return Applying(OpenSearchMLHook(conn_id), world.catalog, target, None, None, token)
 
 
-def apply_plan(world: World, plan: Plan, *, token: str = "run-1", conn_id: str = "opensearch_default") -> list[Applied]:
+def apply_plan(world: World, plan: Plan, *, token: str = RUN, conn_id: str = "opensearch_default") -> list[Applied]:
     """Apply every stage of a plan, orphans too."""
     done: list[Applied] = []
     for stage in plan.stages():
@@ -30,7 +31,7 @@ def apply_plan(world: World, plan: Plan, *, token: str = "run-1", conn_id: str =
 
 
 def apply_all(
-    world: World, ones: Sequence[Approved], *, token: str = "run-1", conn_id: str = "opensearch_default"
+    world: World, ones: Sequence[Approved], *, token: str = RUN, conn_id: str = "opensearch_default"
 ) -> list[Applied]:
     """Apply one stage."""
     told: list[tuple[str, int, int]] = []

@@ -10,18 +10,13 @@ import pytest
 
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.fleet.applied import Outcome
-from opensearch_ml.fleet.approved import Approved, approved
-from opensearch_ml.fleet.changes import Kind
-from tests.conftest import OPENAI_KEY, Cluster, connections
+from opensearch_ml.fleet.approved import approved
+from tests.conftest import Cluster, connections
 from tests.integration.fleet.applies import apply_all, apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World
 from tests.integration.fleet.test_plan_live import (
     DRIFTS,
     another_model,
-    foreign_body,
-    put_model,
-    set_on_cluster,
-    undeploy,
 )
 
 pytestmark = pytest.mark.slow
