@@ -67,7 +67,7 @@ def _planned(
         catalog = _catalog(folders.catalog(), targets, blueprints)
         target, names = catalog.fleet(target_name)
         hook = OpenSearchMLHook(target.opensearch_conn_id)
-        with _connections_of_airflow():
+        with connections_of_airflow():
             plan = plan_for(hook, catalog, target, names, aws_conn_id=aws_conn_id)
         where = f"{hook.base_url}, OpenSearch {'.'.join(map(str, hook.version))}"
     except OpenSearchMLError as error:
@@ -77,7 +77,7 @@ def _planned(
 
 
 @contextmanager
-def _connections_of_airflow() -> Iterator[None]:
+def connections_of_airflow() -> Iterator[None]:
     """Let Airflow look into its database too, as ``airflow connections get`` does; a task asks its API instead."""
     before = os.environ.get(PROCESS)
     os.environ[PROCESS] = before or "server"
