@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from opensearch_ml import blueprint_yaml, catalog, documents
+from opensearch_ml import blueprint_yaml, catalog, documents, placeholders
 from opensearch_ml.arns import DomainArn
 from opensearch_ml.bodies import GROUP_MARK
 from opensearch_ml.documentation.unknowns import slug
@@ -196,9 +196,19 @@ def _imported(
         if dispensable is None or not _leave_out(document, dispensable.path):
             break
         note(f"{dispensable.path} is left out: it {dispensable.problem}. A plan shows the difference.")
+    findings += _filled_here(one)
     for finding in findings:
         note(f"To be mended: {finding}")
     return Imported(name, yaml_text, tuple(notes), not findings), document
+
+
+def _filled_here(one: Standing) -> Iterator[Finding]:
+    """Yield the texts that would be something else in a blueprint."""
+    parts = {"connector": one.connector, "model": {k: v for k, v in (one.model or {}).items() if k != "connector"}}
+    for path, text in placeholders.strings(parts):
+        if placeholders.names(text, "variables"):
+            problem = "holds ${variables.…}, which a blueprint fills itself and the server does not"
+            yield Finding(path, problem, "Write it otherwise: it cannot be adopted as it stands.")
 
 
 def _findings(name: str, yaml_text: str, place: Place, domain_arn: DomainArn | None) -> list[Finding]:

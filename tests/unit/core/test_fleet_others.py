@@ -259,6 +259,14 @@ def test_what_must_be_mended_by_a_person_is_told_and_written_all_the_same() -> N
     assert "${parameters.host}" in one.yaml_text
 
 
+def test_a_text_that_a_blueprint_would_fill_is_to_be_mended() -> None:
+    of = blueprint()
+    held = {**as_stored(of), "parameters": {"model": "small", "prompt": "Say ${variables.x}"}}
+    [one] = found(Fleet([held], [model(of, "m", "c")], VERSION)).blueprints
+    assert not one.is_valid
+    assert any(note.startswith("To be mended: connector.parameters.prompt: holds ${variables.") for note in one.notes)
+
+
 def test_an_mcp_connector_is_adopted_by_its_own_id() -> None:
     of = CATALOG.blueprint("mcp_sse")
     told = found(standing(of))
