@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from opensearch_ml import aws_checks, canonical, placeholders
+from opensearch_ml.arns import DOMAIN_VARIABLES
 from opensearch_ml.blueprint import Action, ClientConfig, Connector
 from opensearch_ml.documentation.connector import SERVERS_OWN, ordered
 from opensearch_ml.documentation.secrets import AWS_FIELDS, UNKNOWN_PLATFORM, Secrets, host_of, platform
@@ -113,7 +114,7 @@ def document(standing: Standing, name: str, place: Place, note: Note) -> dict[st
         if test:
             told["smoke_test"] = test
         note(why)
-    for variable in sorted(variables.lacking):
+    for variable in sorted(variables.lacking.keys() - (set(DOMAIN_VARIABLES) if place.is_domain else set())):
         note(f"variables.{variable} has no value: set it in the target, or under variables in the blueprint.")
     return told
 
@@ -199,7 +200,7 @@ def _signing(connector: Mapping[str, Any], place: Place, variables: Unknowns) ->
     told: dict[str, Any] = {}
     reads_a_secret = any(key.startswith(_SECRETS_KEY) for key in _asked(connector))
     if place.is_domain and (reads_a_secret or connector.get("protocol") == "aws_sigv4"):
-        partition, account = variables.variable("partition", path, "aws"), variables.variable("account_id", path)
+        partition, account = variables.variable("partition", path), variables.variable("account_id", path)
         told["roleArn"] = f"arn:{partition}:iam::{account}:role/{variables.variable('role_name', path)}"
         if reads_a_secret:
             region, secret = variables.variable("region", path), variables.variable("secret_name", path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -117,9 +118,9 @@ def imported(world: World, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str
     assert code == 0, seen.err
     [for_target] = [one for one in yaml.safe_load_all(seen.out.partition("---\n")[2]) if one]
     (world.folder / "targets" / "t.yaml").write_text(yaml.safe_dump(for_target))
-    lines = [line.partition(",")[0].strip() for line in seen.err.splitlines() if line.startswith("  ") and "," in line]
+    conn_ids = re.findall(r"^  (\w+), \w", seen.err, re.MULTILINE)
     wanted = {"conn_type": "http", "login": LASTING.access_key_id, "password": KEY, "extra": {}}
-    return dict.fromkeys(lines, json.dumps(wanted)), seen.err
+    return dict.fromkeys(conn_ids, json.dumps(wanted)), seen.err
 
 
 def differing(world: World, told: dict[str, str]) -> dict[str, list[str]]:
