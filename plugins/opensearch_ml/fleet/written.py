@@ -45,6 +45,7 @@ MODELS_OWN = SERVERS_OWN | frozenset(
     }
 )
 ACCESS = ("access_mode", "backend_roles", "add_all_backend_roles")
+TIMEOUTS = ("connection_timeout", "read_timeout")
 KEY = "api_key"  # of a credential that no header asks for
 CERTIFICATES = {"PEM": ("client_cert_pem", "client_key_pem"), "PKCS12": ("client_cert_pkcs12", "keystore_password")}
 _SECRETS_KEY = "secretArn."
@@ -161,7 +162,8 @@ def _action(action: Mapping[str, Any], path: str, note: Note) -> dict[str, Any]:
 def _client_config(held: Mapping[str, Any], place: Place, note: Note) -> dict[str, Any]:
     defaults = canonical.client_defaults(place.version)  # the server fills them in
     told = _known(held, ClientConfig, "connector.client_config", note)
-    return {key: value for key, value in told.items() if value != defaults.get(key)}
+    kept = TIMEOUTS if place.version < canonical.SECONDS_SINCE else ()  # whose default there is hours
+    return {key: value for key, value in told.items() if key in kept or value != defaults.get(key)}
 
 
 def _access(held: Mapping[str, Any], path: str, is_on: bool, note: Note) -> dict[str, Any]:
@@ -178,7 +180,7 @@ def _access(held: Mapping[str, Any], path: str, is_on: bool, note: Note) -> dict
 def _connection(connector: Mapping[str, Any]) -> str:
     """Return the id of the Airflow connection for a platform: that of a host, where nobody knows its platform."""
     known = platform(connector)
-    if known == UNKNOWN_PLATFORM:
+    if known == UNKNOWN_PLATFORM or str(connector.get("protocol")).startswith("mcp_"):
         urls = [one.get("url") for one in [*connector.get("actions", ()), connector]]
         known = slug(host_of(next(filter(None, urls), ""))) or known
     return f"{known}_default" if not known[0].isdigit() else f"host_{known}_default"
