@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from opensearch_ml.arns import DomainArn
+    from opensearch_ml.budget import Budget
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ TRUSTED_ENDPOINTS = trusted_endpoints.SETTING
 READ_ATTEMPTS = 3
 MAX_HITS = 10_000  # the server refuses a larger window
 COMPATIBILITY_MODE = "7.10.2"
+TOO_MANY = 429
+THROTTLED = "remote_connector_throttling_exception"
 MAPPING_KEYS = ("backend_roles", "users", "hosts")
 
 
@@ -60,6 +63,7 @@ class OpenSearchMLHook(BaseHook):
         super().__init__(**kwargs)
         self.opensearch_conn_id = opensearch_conn_id
         self._secrets = KnownSecrets()
+        self.budget: Budget | None = None  # who sends many requests at once, says here how many
 
     @cached_property
     def client(self) -> OpenSearch:
@@ -175,7 +179,11 @@ class OpenSearchMLHook(BaseHook):
         return next((p["version"] for p in plugins if p["component"] == "opensearch-ml"), None)
 
     def cluster_uuid(self) -> str:
-        """Return what tells the cluster from every other, whatever its address. Source: ``GET /``."""
+        """Return what tells the cluster from every other, whatever its address. Source: ``GET /``, once."""
+        return self._cluster_uuid
+
+    @cached_property
+    def _cluster_uuid(self) -> str:
         return str(self._read(self.client.info)["cluster_uuid"])
 
     def cluster_settings(self) -> dict[str, Any]:
@@ -366,9 +374,17 @@ class OpenSearchMLHook(BaseHook):
 
         from opensearch_ml.translate import translate
 
+        budget = self.budget
         try:
-            return call(**arguments)
+            if budget is None:
+                return call(**arguments)
+            with budget:
+                answer = call(**arguments)
+            budget.taken()
+            return answer
         except (TransportError, SerializationError) as error:
+            if budget and _asks_for_fewer(error):
+                budget.refused()
             aws_conn_id = self.aws.aws_conn_id if self.aws else None
             raise translate(
                 error, conn_id=self.opensearch_conn_id, aws_conn_id=aws_conn_id, redact=self.redact
@@ -399,3 +415,8 @@ class OpenSearchMLHook(BaseHook):
             self._write(call, **arguments)
         except NotFound:
             log.debug("%s is gone already", arguments)
+
+
+def _asks_for_fewer(error: Exception) -> bool:
+    # A platform's throttling reaches us as the cluster's own 400.
+    return getattr(error, "status_code", None) == TOO_MANY or THROTTLED in str(error)

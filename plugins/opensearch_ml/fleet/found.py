@@ -123,6 +123,10 @@ class Fleet:
         """Return the models that use a connector."""
         return self._users.get(connector_id, [])
 
+    def is_others(self, model: Document) -> bool:
+        """Tell whether a model was adopted, and has the connector of whoever made it still: its mark alone is ours."""
+        return adoption.read(model) is not None and not self._by_connector(model)
+
     def is_in_our_group(self, model: Document) -> bool:
         """Tell whether a model is in a group that carries our mark."""
         return model.get("model_group_id") in self.groups

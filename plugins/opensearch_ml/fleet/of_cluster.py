@@ -10,6 +10,7 @@ from opensearch_ml.fleet.changes import Change, Difference, Kind
 from opensearch_ml.fleet.found import Cluster
 from opensearch_ml.targets import Target, differing_settings
 
+SETTINGS, TRUSTED, MAPPING = "cluster settings", "trusted endpoints", "mapping of role "
 PRIVATE_IP = "plugins.ml_commons.connector.private_ip_enabled"
 
 
@@ -21,17 +22,17 @@ def changes(target: Target, blueprints: Iterable[Blueprint], cluster: Cluster) -
         differences = (
             Difference(name, _told(cluster.settings.get(name)), _told(value)) for name, value in sorted(found.items())
         )
-        yield Change(Kind.SETTINGS, "cluster settings", why, tuple(differences))
+        yield Change(Kind.SETTINGS, SETTINGS, why, tuple(differences))
     if patterns := _untrusted(blueprints, trusted_endpoints.entries(cluster.settings)):
         differences = (Difference("trusted", None, pattern) for pattern in patterns)
-        yield Change(Kind.SETTINGS, "trusted endpoints", "", tuple(differences))
+        yield Change(Kind.SETTINGS, TRUSTED, "", tuple(differences))
     for role, wanted in sorted(target.role_mapping.items()):
         if cluster.mappings is None:
             continue
         missing = wanted.missing(cluster.mappings.get(role, {}))
         if missing:
             differences = (Difference(kind, None, name) for kind, names in missing.items() for name in names)
-            yield Change(Kind.SETTINGS, f"mapping of role {role}", "", tuple(differences))
+            yield Change(Kind.SETTINGS, f"{MAPPING}{role}", "", tuple(differences))
 
 
 def _untrusted(blueprints: Iterable[Blueprint], have: list[str]) -> list[str]:

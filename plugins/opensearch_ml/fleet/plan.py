@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet import of_blueprint, of_cluster
-from opensearch_ml.fleet.changes import Change, Kind, Plan, in_order
+from opensearch_ml.fleet import adoption, of_blueprint, of_cluster
+from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan, in_order
 from opensearch_ml.fleet.desired import Desired
 from opensearch_ml.fleet.found import Cluster, Fleet
 from opensearch_ml.targets import Target
@@ -26,6 +26,7 @@ def plan(
     serves: Callable[[Blueprint, str | None], bool],
     now_ms: int,
     role_lacks: Callable[[Blueprint], tuple[str, ...] | None] | None = None,
+    token: str = of_blueprint.NO_TOKEN,
 ) -> Plan:
     """Return what would change on a cluster.
 
@@ -33,9 +34,10 @@ def plan(
     :param serves: tells whether a connector with a mark needs no new credential, see `CredentialSource.serves`.
     :param now_ms: the time, in milliseconds since the epoch: tells who is at work from who was killed.
     :param role_lacks: `steps.iam_role.what_lacks` of a blueprint's role; None: roles are not looked at.
+    :param token: of the run that asks, as `of_blueprint.View` has it.
     """
     named = sorted(wanted, key=lambda one: one.name)
-    view = of_blueprint.View(cluster.fleet, serves, now_ms, role_lacks, target.adopt)
+    view = of_blueprint.View(cluster.fleet, serves, now_ms, role_lacks, target.adopt, token)
     blueprints = [one.blueprint for one in named if one.blueprint]
     changes = [
         *of_cluster.changes(target, blueprints, cluster),
@@ -56,7 +58,13 @@ def plan(
 
 def _orphans(fleet: Fleet, wanted: set[str]) -> Iterator[Change]:
     for name, (models, connectors) in fleet.orphans(wanted).items():
-        ours = {str(model["id"]) for model in [*models, *fleet.canaries_of(name)]}
+        adopted = [one for one in models if fleet.is_others(one)]
+        for model in adopted:
+            before = str(model.get("description"))
+            mark = Difference("model.description", before, adoption.plain(before))
+            why = f"no blueprint of that name lives here; model {model['id']} was adopted: it loses our mark, and stays"
+            yield Change(Kind.ORPHAN, name, why, (mark,), (str(model["id"]),))
+        ours = {str(one["id"]) for one in [*models, *fleet.canaries_of(name)] if one not in adopted}
         users = {str(one["id"]): {str(user["id"]) for user in fleet.users(one["id"])} for one in connectors}
         free = tuple(one for one in users if users[one] <= ours)
         others = sorted(set().union(*users.values()) - ours)

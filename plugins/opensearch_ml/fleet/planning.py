@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from opensearch_ml.aws import DEFAULT_CONNECTION, AwsAccess
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
 from opensearch_ml.fleet.changes import Plan
 from opensearch_ml.fleet.desired import desired
+from opensearch_ml.fleet.found import Cluster
 from opensearch_ml.fleet.look import look_at_cluster
+from opensearch_ml.fleet.of_blueprint import NO_TOKEN
 from opensearch_ml.fleet.plan import plan
 from opensearch_ml.fleet.serving import Serving
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.steps.iam_role import role_on, what_lacks
 from opensearch_ml.targets import Target
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and what it was made of.
+
+    :param blueprints: those without findings, by name.
+    """
+
+    plan: Plan
+    blueprints: Mapping[str, Blueprint]
+    cluster: Cluster
 
 
 def plan_for(
@@ -36,16 +51,42 @@ def plan_for(
     :param aws_conn_id: who asks AWS; default: who signs the requests to the cluster, or ``aws_default``.
     :raises OpenSearchMLError: the cluster could not be looked at.
     """
+    return planned(hook, catalog, target, names, admin=admin, aws_conn_id=aws_conn_id).plan
+
+
+def planned(
+    hook: OpenSearchMLHook,
+    catalog: Catalog,
+    target: Target,
+    names: Iterable[str],
+    *,
+    admin: OpenSearchMLHook | None = None,
+    aws_conn_id: str | None = None,
+    token: str = NO_TOKEN,
+) -> Planned:
+    """Return what `plan_for` does, with what it was made of.
+
+    :param token: of the run that asks: what it began itself does not keep it from going on.
+    """
     wanted = desired(catalog, target, names, domain_arn=hook.domain_arn, version=hook.version)
-    model_names = {one.name: one.blueprint.model_name for one in wanted if one.blueprint}
-    return plan(
+    blueprints = {one.name: one.blueprint for one in wanted if one.blueprint}
+    model_names = {name: blueprint.model_name for name, blueprint in blueprints.items()}
+    cluster = look_at_cluster(hook, target, model_names, admin=admin)
+    made = plan(
         target,
         wanted,
-        look_at_cluster(hook, target, model_names, admin=admin),
+        cluster,
         serves=Serving(lambda blueprint: source_for(blueprint, hook, aws_conn_id)),
         now_ms=int(time.time() * 1000),
         role_lacks=_role_lacks(hook, aws_conn_id),
+        token=token,
     )
+    return Planned(made, blueprints, cluster)
+
+
+def access_to_aws(hook: OpenSearchMLHook, aws_conn_id: str | None) -> AwsAccess:
+    """Return who asks AWS: the connection that is named, or who signs the requests to the cluster."""
+    return AwsAccess(aws_conn_id or (hook.aws.aws_conn_id if hook.aws else DEFAULT_CONNECTION))
 
 
 def _role_lacks(
@@ -53,7 +94,7 @@ def _role_lacks(
 ) -> Callable[[Blueprint], tuple[str, ...] | None] | None:
     if hook.domain_arn is None:
         return None  # nothing assumes a role there
-    access = AwsAccess(aws_conn_id or (hook.aws.aws_conn_id if hook.aws else DEFAULT_CONNECTION))
+    access = access_to_aws(hook, aws_conn_id)
 
     def lacks(blueprint: Blueprint) -> tuple[str, ...] | None:
         role = role_on(hook, blueprint)

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 TASK_REFRESH_S = (0.3, 0.4, 0.5, 1.0, 2.0)
 COLLISION_S = 1.0  # a deployment that collides with another one fails in far less
 LOOK_EVERY_S = 0.05
+DEPLOY_S = 300.0  # one takes 0.1 s; a node deploys them one after the other, and queues a hundred
 # Two deployments of one model at once, or a predict that deploys it by itself: one fails with these words.
 COLLISIONS = ("Duplicate deploy model task", "version conflict")
 LOOK_AT_NODES = (
@@ -70,6 +71,22 @@ def start_deployment(hook: OpenSearchMLHook, model_id: str) -> str | None:
         return task_id
 
     return persistently(attempt)
+
+
+def deploy(hook: OpenSearchMLHook, model_id: str, *, timeout_s: float = DEPLOY_S) -> None:
+    """Deploy a model unless it is deployed, and wait until it is.
+
+    :param timeout_s: whole budget in seconds, also for its turn in the queue of the node that deploys it.
+    :raises DeployFailed: it has failed, or is not deployed in time; the evidence is the server's cause, per node.
+    """
+    until = time.monotonic() + timeout_s
+    task_id = start_deployment(hook, model_id)
+    if task_id is None:
+        return
+    while not (seen := look_at_deployment(hook, model_id, task_id)).done:
+        if time.monotonic() > until:
+            raise not_in_time(model_id, seen)
+        time.sleep(LOOK_EVERY_S)
 
 
 def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | None) -> Deployment:
@@ -122,12 +139,15 @@ def undeploy(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     Source: ``PUT /_plugins/_ml/models/{id}``, ``POST /_plugins/_ml/models/{id}/_undeploy``.
     """
     what = f"model {blueprint.model_name}"
-    deployed = [m for m in models.ours(hook, blueprint) if m.get("model_state") not in states.MODEL_NOT_DEPLOYED]
+    found_deployed = [m for m in models.ours(hook, blueprint) if m.get("model_state") not in states.MODEL_NOT_DEPLOYED]
+    others = [m["id"] for m in found_deployed if models.is_others(hook, m)]
+    deployed = [m for m in found_deployed if m["id"] not in others]
     for found in deployed:
         persistently(partial(hook.update_model, found["id"], {"is_enabled": False}))
         persistently(partial(hook.undeploy_model, found["id"]))
     if not deployed:
-        return Changed(what, "unchanged", details=("it is not deployed",))
+        told = f"{', '.join(others)} was adopted, and goes on for whoever made it" if others else "it is not deployed"
+        return Changed(what, "left" if others else "unchanged", details=(told,))
     return Changed(what, "updated", ", ".join(m["id"] for m in deployed), ("disabled and undeployed",))
 
 
