@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opensearch_ml.fleet.apply import Applying, Outcome, apply_stage
+from opensearch_ml.fleet.approved import approved
 
 from benchmarks.peer import command
 from benchmarks.peer.command import OPENAI, Peer
 from benchmarks.peer.environment import install
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml.fleet.apply import Applying, Outcome, apply_stage
-from opensearch_ml.fleet.approved import approved
 from opensearch_ml.fleet.changes import Kind, Plan
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.conftest import Cluster, connections
