@@ -46,6 +46,7 @@ MODELS_OWN = SERVERS_OWN | frozenset(
 )
 ACCESS = ("access_mode", "backend_roles", "add_all_backend_roles")
 TIMEOUTS = ("connection_timeout", "read_timeout")
+SENSIBLE_S = 30
 KEY = "api_key"  # of a credential that no header asks for
 CERTIFICATES = {"PEM": ("client_cert_pem", "client_key_pem"), "PKCS12": ("client_cert_pkcs12", "keystore_password")}
 _SECRETS_KEY = "secretArn."
@@ -162,8 +163,12 @@ def _action(action: Mapping[str, Any], path: str, note: Note) -> dict[str, Any]:
 def _client_config(held: Mapping[str, Any], place: Place, note: Note) -> dict[str, Any]:
     defaults = canonical.client_defaults(place.version)  # the server fills them in
     told = _known(held, ClientConfig, "connector.client_config", note)
-    kept = TIMEOUTS if place.version < canonical.SECONDS_SINCE else ()  # whose default there is hours
-    return {key: value for key, value in told.items() if key in kept or value != defaults.get(key)}
+    if place.version < canonical.SECONDS_SINCE:
+        for key in [one for one in TIMEOUTS if told.get(one) == defaults[one]]:
+            path = f"connector.client_config.{key}"
+            note(f"{path} is {told[key]} seconds, which that server fills in; {SENSIBLE_S} is written: a difference.")
+            told[key] = SENSIBLE_S
+    return {key: value for key, value in told.items() if value != defaults.get(key)}
 
 
 def _access(held: Mapping[str, Any], path: str, is_on: bool, note: Note) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def bodies_at(url: str) -> dict[str, dict[str, Any]]:
             '{"model": "${parameters.model}", "messages": ${parameters.messages}, "temperature": ${parameters.heat}}',
             description="A chat, made by hand",
             parameters={"model": "gpt-4o-mini", "heat": 0.2, "stop": ["a", "b"], "seed": 7, "stream": False},
-            client_config={"read_timeout": 20, "max_connection": 50},
+            client_config={"connection_timeout": 5, "read_timeout": 20, "max_connection": 50},
         ),
         "inside": http("/v1/embeddings", embeds, parameters={"model": "text-embedding-3-small"}, functions=openai),
         "cohere": http(

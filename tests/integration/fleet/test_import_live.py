@@ -45,8 +45,7 @@ def test_what_was_made_by_hand_is_written_and_planned_as_an_adoption_without_a_d
     assert empty_world.cluster.writes() == before
     chat = files["chat_of_the_support_team"]
     assert chat["connector"]["parameters"]["seed"] == 7
-    hours = {} if hook.version >= (3, 6) else {"connection_timeout": 30000}  # what that server fills in
-    assert chat["connector"]["client_config"] == {"max_connection": 50, "read_timeout": 20, **hours}
+    assert chat["connector"]["client_config"] == {"max_connection": 50, "connection_timeout": 5, "read_timeout": 20}
     assert {key: chat["model"][key] for key in REGISTERED["Chat of the support team"]} == REGISTERED[
         "Chat of the support team"
     ]

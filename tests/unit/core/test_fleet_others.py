@@ -115,13 +115,14 @@ def test_fields_are_written_as_people_write_them() -> None:
     assert "model" not in document  # its name is the file's
 
 
-def test_hours_of_waiting_that_an_older_server_fills_in_are_written_too() -> None:
+def test_hours_of_waiting_that_an_older_server_fills_in_are_no_time_out_and_told() -> None:
     of = blueprint(connector__client_config={"read_timeout": 7})
     fleet = standing(of, (2, 19, 1))
     told = found(fleet)
     document = yaml.safe_load(told.blueprints[0].yaml_text)
-    assert document["connector"]["client_config"] == {"connection_timeout": 30000, "read_timeout": 7}
-    assert differences(told, fleet) == []
+    assert document["connector"]["client_config"] == {"connection_timeout": 30, "read_timeout": 7}
+    assert any("connection_timeout is 30000 seconds" in note for note in told.blueprints[0].notes)
+    assert differences(told, fleet) == ["client_config.connection_timeout"]
 
 
 def test_a_models_own_fields_are_written_and_those_of_the_server_are_not() -> None:
