@@ -10,7 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ class Cluster:
 
     url: str
     user: str
-    password: str
     ca_path: Path
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ MODELS_OWN = SERVERS_OWN | frozenset(
 ACCESS = ("access_mode", "backend_roles", "add_all_backend_roles")
 TIMEOUTS = ("connection_timeout", "read_timeout")
 SENSIBLE_S = 30
+NEVER = -1  # minutes
 KEY = "api_key"  # of a credential that no header asks for
 CERTIFICATES = {"PEM": ("client_cert_pem", "client_key_pem"), "PKCS12": ("client_cert_pkcs12", "keystore_password")}
 _SECRETS_KEY = "secretArn."
@@ -248,6 +249,9 @@ def _model(
     told |= {key: value for key in MODEL_FIELDS if (value := held.get(key)) not in (None, "", {}, [])}
     if told.get("is_enabled") is True:
         del told["is_enabled"]  # as the server takes one that does not say
+    if "deploy_setting" in told:  # where nobody sets it, the server writes NEVER
+        kept = {key: one for key, one in told["deploy_setting"].items() if (key, one) != ("model_ttl_minutes", NEVER)}
+        told["deploy_setting"] = kept
     if "rate_limiter" in told:
         told["rate_limiter"] = {key: _number(value) for key, value in told["rate_limiter"].items()}
     if "interface" in told:
