@@ -166,7 +166,7 @@ def _ours(hook: OpenSearchMLHook, names: Iterable[str]) -> dict[str, list[Found]
 
 
 def _given(told: tuple[Found, bool] | Exception, one: Making, field: str) -> Making | Exception:
-    return told if isinstance(told, Exception) else replace(one, **{field: str(told[0]["id"])})
+    return told if isinstance(told, Exception) else replace(one, **{field: str(told[0]["id"])})  # type: ignore[arg-type]
 
 
 def _one_by_one(names: Sequence[str], calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
