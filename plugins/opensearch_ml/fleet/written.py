@@ -252,6 +252,7 @@ def _model(
     if "deploy_setting" in told:  # where nobody sets it, the server writes NEVER
         kept = {key: one for key, one in told["deploy_setting"].items() if (key, one) != ("model_ttl_minutes", NEVER)}
         told["deploy_setting"] = kept
+        told = {key: value for key, value in told.items() if value != {}}
     if "rate_limiter" in told:
         told["rate_limiter"] = {key: _number(value) for key, value in told["rate_limiter"].items()}
     if "interface" in told:

@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TRUSTED = "plugins.ml_commons.trusted_connector_endpoints_regex"
 PREDICT = {"parameters": {"input": ["A short text."]}}
 DEPLOYED_S = 30.0
+SEVERAL = 3
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +99,7 @@ def test_the_key_that_the_peer_writes_into_a_header_is_found_and_swapped_out(
     body = bodies_at(endpoints.url)["inside"]
     body["credential"] = {"openAI_key": "${credential}"}
     body["actions"][0]["headers"] = {"Authorization": "${auth}"}
-    connector_id = peer.create_connector(body, kind=OPENAI, api_key=KEY, model_name="OpenAI embedding model")
+    connector_id = peer.create_connector(body, kind=OPENAI, api_key=KEY, model_name="Embedding model")
     assert KEY in _connector(world, connector_id)  # for everybody who may read connectors
     model_id = peer.register_model("Peer embedding", connector_id)
     _until_deployed(world, model_id)
@@ -115,6 +116,24 @@ def test_the_key_that_the_peer_writes_into_a_header_is_found_and_swapped_out(
         assert world.plan().changes == ()
     [serving] = world.cluster.search("models")
     assert KEY not in _connector(world, serving["connector_id"])
+
+
+def test_several_that_the_peer_made_in_turn_are_adopted_at_once(
+    peer: Peer, empty_world: World, endpoints: ModelEndpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = empty_world
+    names = [f"peer_{number:02}" for number in range(SEVERAL)]
+    took = command.provision(peer, names, bodies_at(endpoints.url)["inside"])
+    print(f"{SEVERAL} by the peer: {sum(one.seconds for one in took):.1f} s, {[round(one.seconds, 1) for one in took]}")
+    for one in took:
+        _until_deployed(world, one.model_id)
+    told, _ = imported(world, capsys)
+    with connections(**told):
+        started = time.monotonic()
+        assert sorted(_applied(world, world.plan())) == [(Kind.ADOPT, name) for name in names]
+        print(f"adopted in {time.monotonic() - started:.1f} s")
+        world.until_searchable()
+        assert world.plan().changes == ()
 
 
 def _another_model(document: dict[str, Any]) -> dict[str, Any]:
