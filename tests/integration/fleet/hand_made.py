@@ -63,7 +63,13 @@ def bodies_at(url: str) -> dict[str, dict[str, Any]]:
             parameters={"model": "gpt-4o-mini", "heat": 0.2, "stop": ["a", "b"], "seed": 7, "stream": False},
             client_config={"connection_timeout": 5, "read_timeout": 20, "max_connection": 50},
         ),
-        "inside": http("/v1/embeddings", embeds, parameters={"model": "text-embedding-3-small"}, functions=openai),
+        "inside": http(
+            "/v1/embeddings",
+            embeds,
+            parameters={"model": "text-embedding-3-small"},
+            client_config={"connection_timeout": 3, "read_timeout": 3},
+            functions=openai,
+        ),
         "cohere": http(
             "/v1/embed",
             '{"texts": ${parameters.texts}, "truncate": "END", "model": "${parameters.model}", "input_type": "x"}',
