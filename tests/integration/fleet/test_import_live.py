@@ -26,8 +26,11 @@ from tests.integration.test_catalog_live import BLUEPRINTS, LASTING, own, with_k
 def test_what_was_made_by_hand_is_written_and_planned_as_an_adoption_without_a_difference(
     empty_world: World, endpoints: ModelEndpoints, hook: OpenSearchMLHook, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    fields = dict(REGISTERED["Chat of the support team"])
+    if hook.version < (3, 0):
+        del fields["is_enabled"]  # 2.19 does not tell what a model was registered with
     ids = {
-        name: make(empty_world, name, connector, **REGISTERED.get(name, {}))
+        name: make(empty_world, name, connector, **(fields if name.startswith("Chat") else {}))
         for name, connector in bodies_at(endpoints.url).items()
     }
     if hook.version >= (3, 3):
@@ -46,9 +49,7 @@ def test_what_was_made_by_hand_is_written_and_planned_as_an_adoption_without_a_d
     chat = files["chat_of_the_support_team"]
     assert chat["connector"]["parameters"]["seed"] == 7
     assert chat["connector"]["client_config"] == {"max_connection": 50, "connection_timeout": 5, "read_timeout": 20}
-    assert {key: chat["model"][key] for key in REGISTERED["Chat of the support team"]} == REGISTERED[
-        "Chat of the support team"
-    ]
+    assert {key: chat["model"].get(key) for key in fields} == fields
     assert files["scripted"]["connector"]["actions"][0]["post_process_function"] == MAKES_A_VECTOR
     assert files["inside"]["inline"] is True
     # Who made them has them still, and what is imported once is not written again.
