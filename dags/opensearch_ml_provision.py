@@ -8,7 +8,8 @@ Safe to run again at any time: a second run writes nothing, and a run after a fa
   same; for a domain's first run that of its master user. It may stay empty.
 - **AWS connection**: who makes the IAM role that a blueprint's `roleArn` names; not used by other blueprints.
 
-Task `preflight` tells all that can be known to go wrong, before anything is written.
+Task `preflight` tells all that can be known to go wrong, before anything is written. A model that appeared or changed
+is an event of asset `opensearch-ml://<target>/<blueprint>`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, chain
 
+from opensearch_ml.assets import MODELS
 from opensearch_ml.folders import catalog
 from opensearch_ml.operators.cluster import (
     OpenSearchAddTrustedEndpointsOperator,
@@ -102,7 +104,7 @@ with DAG(
     deploy = OpenSearchDeployModelOperator(task_id="deploy", model_id=model.output)
     deployed = OpenSearchDeployTaskSensor(task_id="deployed", model_id=model.output, deploy_task_id=deploy.output)
     smoke_predict = OpenSearchPredictOperator(
-        task_id="smoke_predict", blueprint=BLUEPRINT, model_id=model.output, aws_conn_id=AWS
+        task_id="smoke_predict", blueprint=BLUEPRINT, model_id=model.output, aws_conn_id=AWS, outlets=[MODELS]
     )
 
     chain(

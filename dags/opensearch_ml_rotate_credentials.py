@@ -21,10 +21,10 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, chain
 
+from opensearch_ml.assets import MODELS
 from opensearch_ml.folders import catalog
 from opensearch_ml.notifications import OpenSearchMLNotifier
 from opensearch_ml.operators.rotation import (
-    ROTATED,
     OpenSearchFindRotationsOperator,
     OpenSearchPlanNextRotationOperator,
     OpenSearchRotateCredentialOperator,
@@ -87,7 +87,7 @@ with DAG(
         opensearch_admin_conn_id="{{ params.opensearch_admin_conn_id or '' }}",
         map_index_template="{{ task.blueprint }}",
         max_active_tis_per_dagrun=8,  # each holds a worker for as long as calls in flight may take
-        outlets=[ROTATED],
+        outlets=[MODELS],
     ).expand(blueprint=find.output)
     plan_next = OpenSearchPlanNextRotationOperator(task_id="plan_next", aws_conn_id=AWS, trigger_rule="all_done")
     summary = OpenSearchSummarizeRotationsOperator(

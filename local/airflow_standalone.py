@@ -135,6 +135,12 @@ class AirflowStandalone(ServerProcess):
             answer = self.api.post("/api/v2/connections", json=body)
         answer.raise_for_status()
 
+    def write_pool(self, name: str, *, slots: int) -> None:
+        """Do what ``airflow pools set`` does, unless the pool is there."""
+        answer = self.api.post("/api/v2/pools", json={"name": name, "slots": slots})
+        if answer.status_code != httpx.codes.CONFLICT:
+            answer.raise_for_status()
+
     def stop(self, *, timeout_s: float = 15.0) -> None:
         """End the scheduler, its workers and all other children too; standalone itself leaves them behind."""
         process = self.process()
@@ -194,6 +200,11 @@ class DagRun:
         """Return a task's log as text, one event a line; of a mapped one, that instance's."""
         entries = self._get(f"/taskInstances/{task_id}/logs/{attempt}?map_index={map_index}")["content"]
         return "\n".join(entry if isinstance(entry, str) else json.dumps(entry) for entry in entries)
+
+    def answer(self, task_id: str, option: str) -> None:
+        """Do what a person does under Required Actions: choose an option of a task that waits for one."""
+        path = f"{self.path}/taskInstances/{task_id}/-1/hitlDetails"
+        self.airflow.api.patch(path, json={"chosen_options": [option], "params_input": {}}).raise_for_status()
 
     @retry(retry=retry_if_exception_type(httpx.TimeoutException), stop=stop_after_attempt(3), reraise=True)
     def _get(self, path: str) -> Any:  # a machine at its limit lets a look wait; to look again does no harm

@@ -35,6 +35,7 @@ from local.server_process import ServerProcess
 FOLDER = Path(__file__).resolve().parents[1] / ".local"
 AIRFLOW_MEMORY = 1_500_000_000  # bytes: measured, with eight parallel tasks
 PLATFORM_CONNECTION = "openai_default"  # in Airflow's database; all others are in its environment
+POOL_SLOTS = 4  # of a target that names a pool: so many tasks at once are a small cluster's share
 S = TypeVar("S", bound=ServerProcess)
 
 
@@ -131,6 +132,7 @@ class Stack:
                 self.say("==> Airflow (scheduler, triggerer, DAG processor, API server)")
                 self._keep("airflow", start_airflow(self.folder / "airflow", environment))
             self._write_connection()
+            self._write_pools()
             self.say(f"==> all up after {time.monotonic() - started:.0f} s")
 
     def down(self) -> None:
@@ -214,6 +216,13 @@ class Stack:
         # In Airflow's database, where a person can change it: what the environment has, wins over that.
         if self.airflow and not self.airflow.has_connection(PLATFORM_CONNECTION):
             self.airflow.write_connection(PLATFORM_CONNECTION, password=self.keys["openai"][0])
+
+    def _write_pools(self) -> None:
+        # Airflow starts no task of a pool that is not there.
+        for path in sorted((self.folder / "targets").glob("*.yaml")):
+            pool = (yaml.safe_load(path.read_text()) or {}).get("pool")
+            if self.airflow and pool:
+                self.airflow.write_pool(pool, slots=POOL_SLOTS)
 
     def _start_model_endpoints(self) -> ModelEndpoints:
         return start_model_endpoints(

@@ -105,6 +105,22 @@ class Catalog:
             raise InvalidTarget(path.name, located(found, document.lines))
         return target, [name for name in names if any(fnmatchcase(name, one) for one in target.blueprints)]
 
+    def pools(self) -> dict[str, str]:
+        """Return the Airflow pool of each target that names blueprints, by its name; reads no blueprint.
+
+        A target that cannot be read is among them, so that whoever reconciles it tells why.
+        """
+        found = {}
+        for name, paths in files(self.targets_folder).items():
+            try:
+                target = read_target(_only(paths, InvalidTarget))
+            except InvalidTarget:
+                found[name] = Target.model_fields["pool"].default
+            else:
+                if target.blueprints:
+                    found[name] = target.pool
+        return found
+
     def target_file(self, name: str) -> Path:
         """Return the file of the target of that name.
 

@@ -3,6 +3,7 @@
 ```yaml
 # include/targets/production.yaml
 opensearch_conn_id: opensearch_default
+opensearch_admin_conn_id: opensearch_master # for what all models share; aws_conn_id for AWS
 variables: {region: eu-central-1}
 blueprints: [openai_*, cohere_rerank]       # what lives here; the reconciliation makes the cluster agree with it
 settings: {only_run_on_ml_node: false}      # plugins.ml_commons.…; what is not named stays as it is
@@ -82,6 +83,17 @@ class Target(_Strict):
 
     name: str
     opensearch_conn_id: str = Field(default="opensearch_default", min_length=1)
+    opensearch_admin_conn_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Who writes settings, trusted endpoints and role mappings, if not the user of opensearch_conn_id",
+    )
+    aws_conn_id: str | None = Field(
+        default=None, min_length=1, description="Who asks AWS; without it who signs the requests, or aws_default"
+    )
+    pool: str = Field(
+        default="default_pool", min_length=1, description="The Airflow pool of the tasks that reconcile this cluster"
+    )
     variables: dict[str, Any] = Field(default_factory=dict)
     blueprints: list[Pattern] = Field(
         default_factory=list, description="What lives here: names of blueprints, or globs such as openai_*"

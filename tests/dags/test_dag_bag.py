@@ -55,7 +55,9 @@ WITH_AWS = {
     PROVISION: {"preflight", "iam_role", "connector", "model", "smoke_predict"},
     TEARDOWN: {"delete_connector", "delete_iam_role"},
 }
-ALL = sorted([*TASKS, "opensearch_ml_rotate_credentials"])  # the last one has tests of its own
+ALL = sorted(
+    [*TASKS, "opensearch_ml_reconcile", "opensearch_ml_rotate_credentials"]
+)  # these two have tests of their own
 EACH = pytest.mark.parametrize("dag_id", TASKS)
 
 

@@ -20,6 +20,7 @@ from tests.conftest import REPOSITORY, Cluster
 ML_USER, ML_PASSWORD = "restricted", "canary-Xw9-Tt2-Vb6-Hq1"
 BLUEPRINTS = REPOSITORY / "include" / "blueprints"
 PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
+FLEET, FLEET_BROKEN = ("fleet_a", "fleet_b", "fleet_c"), "fleet_typo"
 PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}  # no test changes a DAG file
 ONE_OF_EACH = {"connectors": 1, "model_groups": 1, "models": 1}
 # The server's in-use check splits ids at "-" and may answer 409 for a connector that no model uses, as long as other
@@ -42,9 +43,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     (blueprints / "rotating.yaml").write_text(rotating)  # the grace of a rotation is as long as its read timeout
     (blueprints / "unknown_field.yaml").write_text(embedding.replace("client_config:", "client_configs:"))
     (blueprints / "no_such_secret.yaml").write_text(embedding.replace("openai_default", "no_such_connection"))
+    fleet_of(folder, embedding)
     stack = Stack(
         folder,
         environment={
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
+                [bundle("dags", REPOSITORY / "dags"), bundle("of-a-user", folder / "of_a_user")]
+            ),
             "AIRFLOW__OPENSEARCH_ML__BLUEPRINTS_FOLDER": str(blueprints),
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             **PARSED_ONCE,
@@ -59,6 +64,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "os_unknown_host": {"host": "no-such-host.invalid"},
         "os_untrusted_tls": {"extra": {"use_ssl": True}},
         "os_ml_only": {"login": ML_USER, "password": ML_PASSWORD},
+        "os_fleet": {},
     }
     stack.environment |= {f"AIRFLOW_CONN_{name.upper()}": json.dumps(good | change) for name, change in broken.items()}
     try:
@@ -70,6 +76,32 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     finally:
         stack.reset()
+
+
+def fleet_of(folder: Path, embedding: str) -> None:
+    """Write a target with its blueprints, one of them with a mistake, and a user's DAG that wants one of its models."""
+    quick = embedding.replace("read_timeout: 30", "read_timeout: 1")
+    for name in FLEET:
+        (folder / "blueprints" / f"{name}.yaml").write_text(quick)
+    inline = folder / "blueprints" / f"{FLEET[1]}.yaml"
+    inline.write_text(f"{quick}\ninline: true\n")
+    broken = folder / "blueprints" / f"{FLEET_BROKEN}.yaml"
+    broken.write_text(quick.replace("client_config:", "client_configs:"))
+    (folder / "targets").mkdir()
+    # What is read with the DAG's file; its variables are known once the model endpoints are up.
+    target = {"opensearch_conn_id": "os_fleet", "pool": "fleet", "blueprints": ["fleet_*"]}
+    (folder / "targets" / "fleet.yaml").write_text(yaml.safe_dump(target))
+    example = (REPOSITORY / "examples" / "search_index.py").read_text()
+    for name, value in {"TARGET": "fleet", "BLUEPRINT": FLEET[0]}.items():
+        example = re.sub(rf'^{name} = ".*"', f'{name} = "{value}"', example, flags=re.MULTILINE)
+    (folder / "of_a_user").mkdir()
+    (folder / "of_a_user" / "search_index.py").write_text(example)
+
+
+def bundle(name: str, folder: Path) -> dict[str, Any]:
+    """A DAG bundle of Airflow's configuration."""
+    path = {"path": str(folder)}
+    return {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": path}
 
 
 @pytest.fixture(scope="session")

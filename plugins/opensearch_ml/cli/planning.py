@@ -39,7 +39,7 @@ def run(
 
     :param targets: folder; default: this Airflow's.
     :param blueprints: folder; default: beside the targets given, else this Airflow's.
-    :param aws_conn_id: who asks AWS.
+    :param aws_conn_id: who asks AWS; default: whom the target names.
     :return: 0 nothing would change, 2 something would, 1 it could not be told, for all or for some.
     """
     try:
@@ -67,8 +67,10 @@ def _planned(
         catalog = _catalog(folders.catalog(), targets, blueprints)
         target, names = catalog.fleet(target_name)
         hook = OpenSearchMLHook(target.opensearch_conn_id)
+        admin = OpenSearchMLHook(target.opensearch_admin_conn_id) if target.opensearch_admin_conn_id else None
+        asks = aws_conn_id or target.aws_conn_id
         with connections_of_airflow():
-            plan = plan_for(hook, catalog, target, names, aws_conn_id=aws_conn_id)
+            plan = plan_for(hook, catalog, target, names, admin=admin, aws_conn_id=asks)
         where = f"{hook.base_url}, OpenSearch {'.'.join(map(str, hook.version))}"
     except OpenSearchMLError as error:
         raise _Untold(str(error)) from None

@@ -93,6 +93,10 @@ class OpenSearchMLBaseOperator(BaseOperator):
         """Log what was done, to what, by which connection, and what comes next."""
         self.log.info("%s (connection %s); next: %s", outcome, self.acts_by, what_is_next(self))
 
+    def redact(self, text: str) -> str:
+        """Return a text without the secrets that the hook knows."""
+        return self.hook.redact(text)
+
 
 class OpenSearchMLBlueprintOperator(OpenSearchMLBaseOperator):
     """Base of the operators that work on a blueprint.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from opensearch_ml import assets
 from opensearch_ml.links import OpenSearchConnectorLink
 from opensearch_ml.operators.base import OpenSearchMLCredentialOperator, fail_fast
 from opensearch_ml.rotation.sources import withdraw
@@ -31,6 +32,7 @@ class OpenSearchCreateConnectorOperator(OpenSearchMLCredentialOperator):
         credential, supply = self.credential(blueprint), self.supply(blueprint)
         outcome = ensure_connector(self.hook, blueprint, credential, supply=supply)
         OpenSearchConnectorLink.persist(context, self.hook.base_url, outcome.id)
+        assets.note(context, outcome)
         self.tell(outcome)
         return outcome.id
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from opensearch_ml import assets, folders
 from opensearch_ml.links import OpenSearchModelLink
 from opensearch_ml.operators.base import (
     OpenSearchMLBaseOperator,
@@ -73,6 +74,7 @@ class OpenSearchRegisterModelOperator(OpenSearchMLCredentialOperator):
             supply=self.supply(blueprint) if blueprint.inline else None,
         )
         OpenSearchModelLink.persist(context, self.hook.base_url, outcome.id)
+        assets.note(context, outcome)
         self.tell(outcome)
         return outcome.id
 
@@ -93,6 +95,7 @@ class OpenSearchDeployModelOperator(OpenSearchMLBaseOperator):
     @fail_fast
     def execute(self, context: Context) -> str | None:
         task_id = start_deployment(self.hook, self.model_id)
+        assets.note(context, f"model {self.model_id} deployed" if task_id else "")
         self.tell(
             f"model {self.model_id} deploys in task {task_id}"
             if task_id
@@ -103,6 +106,9 @@ class OpenSearchDeployModelOperator(OpenSearchMLBaseOperator):
 
 class OpenSearchPredictOperator(OpenSearchMLCredentialOperator):
     """Send a blueprint's smoke test to its model, and check the answer's content.
+
+    With `assets.MODELS` among its outlets it makes an event of the model's asset, if an earlier task of the run changed
+    something, or the model was never announced: the run that made it may have failed.
 
     :param blueprint: the blueprint's name (templated).
     :param model_id: the deployed model (templated).
@@ -123,8 +129,17 @@ class OpenSearchPredictOperator(OpenSearchMLCredentialOperator):
         self.credential(blueprint)
         seen = smoke_predict(self.hook, blueprint, self.model_id)
         OpenSearchModelLink.persist(context, self.hook.base_url, self.model_id)
+        if assets.MODELS in self.outlets:
+            self._announce(context, blueprint.name)
         self.tell(seen)
         return self.model_id
+
+    def _announce(self, context: Context, blueprint_name: str) -> None:
+        asset = assets.asset_of(folders.catalog().target(self.opensearch_conn_id).name, blueprint_name)
+        earlier = self.get_flat_relative_ids(upstream=True)
+        done = assets.noted(context, [task_id for task_id in self.dag.task_ids if task_id in earlier])
+        if done or not assets.was_announced(asset, self.model_id):
+            assets.announce(context, asset, self.model_id, done)
 
 
 class OpenSearchUndeployModelOperator(OpenSearchMLBlueprintOperator):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from opensearch_ml import folders, notifications
+from opensearch_ml.assets import MODELS, asset_of
 from opensearch_ml.aws import DEFAULT_CONNECTION
 from opensearch_ml.errors import NoSuchBlueprint
 from opensearch_ml.fleet.look import look_at_fleet
@@ -22,6 +22,7 @@ from opensearch_ml.operators.base import (
     OpenSearchMLBlueprintOperator,
     fail_fast,
 )
+from opensearch_ml.operators.handover import FAILURE, Failure, flat, is_true, pulled, token_of
 from opensearch_ml.rotation import summary
 from opensearch_ml.rotation.failures import file_is_gone
 from opensearch_ml.rotation.schedule import next_run
@@ -42,14 +43,8 @@ if TYPE_CHECKING:
 
     from opensearch_ml.blueprint import Blueprint
 
-ROTATED = AssetAlias("opensearch_ml_rotated")
 NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")  # Airflow's default for scheduler.allowed_run_id_pattern
-FAILURE, STANDINGS = "opensearch_ml_failure", "opensearch_ml_standings"
-
-
-def asset_of(target: str, blueprint: str) -> Asset:
-    """Return the asset that stands for a blueprint's model on a target; a rotation is an event of it."""
-    return Asset(f"opensearch-ml://{target}/{blueprint}")
+STANDINGS = "opensearch_ml_standings"
 
 
 class OpenSearchFindRotationsOperator(OpenSearchMLBaseOperator):
@@ -77,7 +72,7 @@ class OpenSearchFindRotationsOperator(OpenSearchMLBaseOperator):
         self.aws_conn_id = aws_conn_id
 
     def execute(self, context: Context) -> list[str]:
-        with _Failure(self, context, ""):
+        with Failure(self, context, ""):
             return self._find(context)
 
     @fail_fast
@@ -93,7 +88,7 @@ class OpenSearchFindRotationsOperator(OpenSearchMLBaseOperator):
                 name, opensearch_conn_id=self.opensearch_conn_id, domain_arn=self.hook.domain_arn
             ),
             source_for=lambda blueprint: source_for(blueprint, self.hook, self.aws_conn_id),
-            force=_is_true(self.force),
+            force=is_true(self.force),
         )
         self._say(found)
         context["ti"].xcom_push(key=STANDINGS, value=[standing.as_dict() for standing in found])
@@ -139,7 +134,7 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchML
         self.aws_conn_id = aws_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with _Failure(self, context, self.blueprint):
+        with Failure(self, context, self.blueprint):
             return self._rotate(context)
 
     def load(self) -> Blueprint:
@@ -162,7 +157,7 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchML
             blueprint,
             source,
             token=token_of(context),
-            force=_is_true(self.force),
+            force=is_true(self.force),
             allowing=lambda: trusting(self.acting_hook, blueprint.trusted),
         )
         wanted = {pattern for pattern, _ in blueprint.trusted}
@@ -176,9 +171,9 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchML
                 self.log.info("%s", told)
         record = done.as_dict()
         OpenSearchModelLink.persist(context, self.hook.base_url, done.model_id)
-        if done.outcome == "rotated" and ROTATED in self.outlets:
+        if done.outcome == "rotated" and MODELS in self.outlets:
             target = folders.catalog().target(self.opensearch_conn_id).name
-            context["outlet_events"][ROTATED].add(asset_of(target, blueprint.name), extra=record)
+            context["outlet_events"][MODELS].add(asset_of(target, blueprint.name), extra=record)
         self.tell(str(done))
         return record
 
@@ -252,9 +247,9 @@ class OpenSearchSummarizeRotationsOperator(OpenSearchMLBaseOperator):
         self.rotate_task_id = rotate_task_id
 
     def execute(self, context: Context) -> dict[str, int]:
-        if found := _pulled(context, self.find_task_id, FAILURE):
+        if found := pulled(context, self.find_task_id, FAILURE):
             raise AirflowFailException(f"no model was looked at: {found[0]['told']}")
-        if not _pulled(context, self.find_task_id, STANDINGS):
+        if not pulled(context, self.find_task_id, STANDINGS):
             raise AirflowFailException(f"no model was looked at: read the log of task {self.find_task_id}")
         rows = _rows(context, self.find_task_id, self.rotate_task_id)
         for row in summary.endangered(rows):
@@ -269,46 +264,10 @@ class OpenSearchSummarizeRotationsOperator(OpenSearchMLBaseOperator):
         return {outcome: sum(row.outcome == outcome for row in rows) for outcome in summary.OUTCOMES}
 
 
-def token_of(context: Context) -> str:
-    """Return what tells this rotation from all others; a retry has the same one."""
-    ti = context["ti"]
-    return f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
-
-
-class _Failure:
-    """Leaves the error that ends a task for the summary: Airflow keeps it in the log alone."""
-
-    def __init__(self, operator: OpenSearchMLBaseOperator, context: Context, blueprint: str) -> None:
-        self.operator, self.context, self.blueprint = operator, context, blueprint
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> None:
-        if isinstance(error, Exception):
-            told = self.operator.hook.redact(str(error) or type(error).__name__)
-            self.context["ti"].xcom_push(key=FAILURE, value={"blueprint": self.blueprint, "told": told})
-
-
 def _rows(context: Context, find_task_id: str, rotate_task_id: str) -> list[summary.Row]:
     return summary.rows(
-        _flat(_pulled(context, find_task_id, STANDINGS)),
-        _flat(_pulled(context, find_task_id, "return_value")),
-        _pulled(context, rotate_task_id, "return_value"),
-        _pulled(context, rotate_task_id, FAILURE),
+        flat(pulled(context, find_task_id, STANDINGS)),
+        flat(pulled(context, find_task_id, "return_value")),
+        pulled(context, rotate_task_id, "return_value"),
+        pulled(context, rotate_task_id, FAILURE),
     )
-
-
-def _pulled(context: Context, task_id: str, key: str) -> list[Any]:
-    """Return what all instances of a task left; a failed or skipped one may have left nothing."""
-    found = context["ti"].xcom_pull(task_ids=[task_id], key=key)
-    return [value for value in found if value is not None]
-
-
-def _flat(values: Iterable[Sequence[Any]]) -> list[Any]:
-    return [one for value in values for one in value]
-
-
-def _is_true(value: bool | str) -> bool:
-    """Read what a template was rendered to: text, unless the DAG renders native objects."""
-    return str(value).strip().lower() == "true"

@@ -57,7 +57,9 @@ class TaskInstanceDouble:
     task_id: str = "rotate"
     map_index: int = 3
 
-    def xcom_pull(self, task_ids: Sequence[str], key: str) -> list[Any]:
+    def xcom_pull(self, task_ids: Sequence[str] | str, key: str, include_prior_dates: bool = False) -> Any:
+        if isinstance(task_ids, str):
+            return self.xcoms.get((task_ids, key), [None])[-1]
         return self.xcoms.get((task_ids[0], key), [None])
 
     def xcom_push(self, key: str, value: Any) -> None:

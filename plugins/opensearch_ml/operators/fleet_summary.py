@@ -1,0 +1,106 @@
+"""The operator that ends a reconciliation: it tells what became of everything, and whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from opensearch_ml import notifications
+from opensearch_ml.fleet import report
+from opensearch_ml.fleet.approved import Approved
+from opensearch_ml.operators.fleet import (
+    APPROVED,
+    DELETIONS,
+    NOT_ASKED,
+    PLANNED,
+    RESULTS,
+    SETTINGS,
+    OpenSearchFleetOperator,
+)
+from opensearch_ml.operators.handover import FAILURE, flat, pulled
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+DRIFT, RETURNED = "opensearch_ml_drift", "return_value"
+
+
+class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
+    """Tell what became of everything that the plan names; fail if something failed or could not be planned.
+
+    What differs and is not applied is told the notifiers too, once: the next run repeats it only if it has changed.
+
+    :param target: the target's name: its file's stem (templated).
+    :param plan_task_id: task of `OpenSearchPlanFleetOperator` (templated).
+    :param approve_task_id: task of `OpenSearchApprovePlanOperator` (templated).
+    :param settings_task_id: task of `OpenSearchApplyPlanOperator` for what all models share (templated).
+    :param apply_task_id: its mapped task for the blueprints (templated).
+    :param delete_task_id: its task for what is deleted (templated).
+    :return: how many had which outcome.
+    """
+
+    template_fields: Sequence[str] = (
+        *("plan_task_id", "approve_task_id", "settings_task_id", "apply_task_id", "delete_task_id"),
+        *OpenSearchFleetOperator.template_fields,
+    )
+    ui_color = "#e8f0f2"
+
+    def __init__(
+        self,
+        *,
+        plan_task_id: str,
+        approve_task_id: str,
+        settings_task_id: str,
+        apply_task_id: str,
+        delete_task_id: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.plan_task_id, self.approve_task_id = plan_task_id, approve_task_id
+        self.settings_task_id, self.apply_task_id, self.delete_task_id = settings_task_id, apply_task_id, delete_task_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        if refused := pulled(context, self.plan_task_id, FAILURE):
+            raise AirflowFailException(f"{self.target}: {refused[0]['told']}")
+        left = pulled(context, self.plan_task_id, PLANNED)
+        if not left:
+            raise AirflowFailException(f"{self.target}: there is no plan: read the log of task {self.plan_task_id}")
+        planned = left[0]
+        if planned == NOT_ASKED:
+            raise AirflowSkipException("the run is for other targets")
+        answers = pulled(context, self.approve_task_id, APPROVED)
+        is_applied = bool(answers) and answers[0]["approved"]
+        rows = report.rows(self._stages(context) if is_applied else (), planned["stopped"])
+        told = f"{self.target}: {report.table(rows, planned['unchanged'])}"
+        if planned["is_work"] and not is_applied:
+            why = f"rejected by {answers[0]['by']}" if answers else f"apply: {planned['apply']}"
+            told = f"{told}\n{planned['text']}\nNothing was written ({why})."
+        self._tell_of_drift(context, planned, told if planned["is_work"] and not answers else "")
+        self.tell(told)
+        if any(row.outcome in report.FAILING for row in rows):
+            raise AirflowFailException("\n".join(filter(None, [told, report.causes(rows), *self._failures(context)])))
+        return report.counts(rows)
+
+    def _stages(self, context: Context) -> list[tuple[list[Approved], list[dict[str, Any]]]]:
+        stages = [
+            (flat(pulled(context, self.plan_task_id, SETTINGS)), self.settings_task_id),
+            (flat(flat(pulled(context, self.plan_task_id, RETURNED))), self.apply_task_id),
+            (flat(pulled(context, self.plan_task_id, DELETIONS)), self.delete_task_id),
+        ]
+        return [
+            ([Approved.of_list(one) for one in asked], flat(pulled(context, task_id, RESULTS)))
+            for asked, task_id in stages
+        ]
+
+    def _failures(self, context: Context) -> list[str]:
+        tasks = (self.settings_task_id, self.apply_task_id, self.delete_task_id)
+        return [one["told"] for task_id in tasks for one in pulled(context, task_id, FAILURE)]
+
+    def _tell_of_drift(self, context: Context, planned: dict[str, Any], told: str) -> None:
+        ti = context["ti"]
+        last = ti.xcom_pull(task_ids=ti.task_id, key=DRIFT, include_prior_dates=True)
+        ti.xcom_push(key=DRIFT, value=told)
+        if told and told != last:
+            notifications.tell(context, f"{self.target} is not as its blueprints say: {planned['summary']}", told)

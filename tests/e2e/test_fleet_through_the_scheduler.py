@@ -1,0 +1,170 @@
+"""Through a real scheduler: a target's models are planned, approved by a person, made, mended, and pruned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local.airflow_standalone import AirflowStandalone, DagRun
+from local.stack import Stack
+from tests.conftest import Cluster
+from tests.e2e.conftest import FLEET, FLEET_BROKEN, ONE_OF_EACH, TEARDOWN, objects, state_of, told
+
+RECONCILE, EXAMPLE = "opensearch_ml_reconcile", "search_index"
+APPLYING = ("approve", "settings", "apply", "announce", "delete")
+MAPPED = {"ml_full_access": {"backend_roles": ["fleet"]}}
+MAPPING = "/_plugins/_security/api/rolesmapping/ml_full_access"
+SENTENCES = ("The kitten dozed on a sunny windowsill.", "Central banks raised interest rates to slow inflation.")
+
+
+@pytest.fixture(scope="module")
+def target(stack: Stack, e2e_cluster: Cluster) -> Path:
+    """The target's file, with the variables that the stack's own target has; three good blueprints and a broken one."""
+    path = stack.folder / "targets" / "fleet.yaml"
+    variables = yaml.safe_load((stack.folder / "targets" / "local.yaml").read_text())["variables"]
+    write(path, variables=variables, settings={"private_ip_enabled": True}, role_mapping=MAPPED)
+    return path
+
+
+def write(path: Path, **changed: Any) -> None:
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **changed}))
+
+
+def reconcile(airflow: AirflowStandalone, **conf: Any) -> DagRun:
+    return airflow.run(RECONCILE, {"targets": ["fleet"], **conf})
+
+
+def states(run: DagRun, *tasks: str) -> list[str]:
+    return [state_of(run, f"fleet.{task}") for task in tasks]
+
+
+def until(done: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := done()):
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.25)
+    return found
+
+
+def test_a_plan_alone_is_told_and_writes_nothing(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, target: Path
+) -> None:
+    before = e2e_cluster.writes()
+    run = reconcile(airflow)
+    assert e2e_cluster.writes() == before
+    assert states(run, *APPLYING) == ["skipped"] * len(APPLYING)
+    assert "+ create    3 models: fleet_a, fleet_b, fleet_c" in told(run, "fleet.plan")
+    # A file with findings cannot be planned, and that fails a run that only reports too.
+    assert (run.state, *states(run, "plan", "summary")) == ("failed", "success", "failed")
+    assert f"{FLEET_BROKEN}: " in told(run, "fleet.summary")
+    assert "Nothing was written (apply: never)." in told(run, "fleet.summary")
+
+
+def test_from_empty_everything_but_the_broken_one_is_made_and_answers(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, target: Path
+) -> None:
+    run = reconcile(airflow, apply="always", batch_size=2)
+    summary = told(run, "fleet.summary")
+    assert run.state == "failed"
+    assert states(run, "approve", "settings", "announce", "summary") == ["success"] * 3 + ["failed"], summary
+    batches = {task["rendered_map_index"] for task in run.tasks() if task["task_id"] == "fleet.apply"}
+    assert batches == {"fleet_a … fleet_b (2)", "fleet_c"}
+    assert "1 broken" in summary
+    assert "client_configs" in summary
+    assert [objects(e2e_cluster, name)["models"] for name in (*FLEET, FLEET_BROKEN)] == [1, 1, 1, 0]
+    for name in FLEET:
+        [model] = e2e_cluster.search("models", {"term": {"name.keyword": name}})
+        answer = e2e_cluster.request(
+            "POST", f"/_plugins/_ml/models/{model['id']}/_predict", json={"parameters": {"input": ["x"]}}
+        )
+        assert answer.ok
+    events = airflow.api.get("/api/v2/assets/events", params={"source_dag_id": RECONCILE}).json()["asset_events"]
+    assert {event["uri"] for event in events} == {f"opensearch-ml://fleet/{name}" for name in FLEET}
+
+
+def test_a_users_dag_is_started_by_the_models_event_and_finds_by_meaning(
+    airflow: AirflowStandalone, e2e_cluster: Cluster
+) -> None:
+    path = f"/api/v2/dags/{EXAMPLE}/dagRuns"
+    [run] = until(lambda: airflow.api.get(path).json()["dag_runs"], "the example's run")
+    assert run["run_type"] == "asset_triggered"
+    assert DagRun(airflow, EXAMPLE, run["dag_run_id"]).wait() == "success"
+    for sentence in SENTENCES:
+        e2e_cluster.request("POST", "/articles/_doc?refresh=true", json={"text": sentence}).raise_for_status()
+    [model] = e2e_cluster.search("models", {"term": {"name.keyword": FLEET[0]}})
+    neural = {"query_text": "cat asleep in warm light", "model_id": model["id"], "k": 2}
+    found = e2e_cluster.request("POST", "/articles/_search", json={"query": {"neural": {"embedding": neural}}}).json()
+    assert found["hits"]["hits"][0]["_source"]["text"] == SENTENCES[0]
+    assert airflow.run(EXAMPLE, {}).state == "success"  # by hand, and everything is there
+    e2e_cluster.request("DELETE", "/articles")
+    e2e_cluster.request("DELETE", "/_ingest/pipeline/embed-articles")
+
+
+def test_a_converged_fleet_costs_a_look(airflow: AirflowStandalone, e2e_cluster: Cluster, stack: Stack) -> None:
+    broken = stack.folder / "blueprints" / f"{FLEET_BROKEN}.yaml"
+    broken.unlink()
+    before = e2e_cluster.writes()
+    run = reconcile(airflow, apply="always")
+    assert e2e_cluster.writes() == before
+    assert run.state == "success"
+    assert states(run, *APPLYING) == ["skipped"] * len(APPLYING)
+    assert "No changes: 3 blueprints, all as they should be" in told(run, "fleet.plan")
+    assert "nothing to do; 3 unchanged" in told(run, "fleet.summary")
+
+
+def test_drift_is_mended_once_a_person_has_approved_it(airflow: AirflowStandalone, e2e_cluster: Cluster) -> None:
+    [model] = e2e_cluster.search("models", {"term": {"name.keyword": FLEET[0]}})
+    e2e_cluster.request("POST", f"/_plugins/_ml/models/{model['id']}/_undeploy").raise_for_status()
+    others = {"backend_roles": ["ml-only"]}
+    e2e_cluster.request("PUT", MAPPING, json=others).raise_for_status()
+
+    before = e2e_cluster.writes()
+    run = asked(airflow)
+    assert e2e_cluster.writes() == before
+    run.answer("fleet.approve", "Reject")
+    assert run.wait() == "success"
+    assert states(run, *APPLYING) == ["success", *["skipped"] * 4]
+    assert e2e_cluster.writes() == before
+    assert "Nothing was written (rejected by " in told(run, "fleet.summary")
+
+    run = asked(airflow)
+    run.answer("fleet.approve", "Approve")
+    assert run.wait() == "success"
+    assert states(run, "approve", "settings", "announce", "delete") == ["success", "success", "success", "skipped"]
+    assert e2e_cluster.get(f"/_plugins/_ml/models/{model['id']}")["model_state"] == "DEPLOYED"
+    assert e2e_cluster.get(MAPPING)["ml_full_access"]["backend_roles"] == ["ml-only", "fleet"]
+
+
+def asked(airflow: AirflowStandalone) -> DagRun:
+    """A run that waits for a person, who is shown the plan."""
+    run = airflow.trigger(RECONCILE, {"targets": ["fleet"], "apply": "with approval"})
+    until(lambda: "fleet.approve" in waiting(run), "a task waits for an answer")
+    path = f"{run.path}/taskInstances/fleet.approve/-1/hitlDetails"
+    shown = airflow.api.get(path).json()
+    assert shown["subject"].startswith("fleet: Plan: 1 to set, 1 to redeploy; 2 unchanged")
+    assert "**redeploy** `fleet_a`" in shown["body"]
+    return run
+
+
+def waiting(run: DagRun) -> list[str]:
+    return [task["task_id"] for task in run.tasks() if task["state"] in ("awaiting_input", "deferred")]
+
+
+def test_what_is_wanted_no_more_is_told_and_deleted_only_with_prune(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, target: Path
+) -> None:
+    write(target, blueprints=[FLEET[0]])
+    run = reconcile(airflow, apply="always")
+    assert (run.state, *states(run, "delete")) == ("success", "skipped")
+    assert "2 orphans" in told(run, "fleet.plan")
+    assert objects(e2e_cluster, FLEET[2])["models"] == 1
+    run = reconcile(airflow, apply="always", prune=True)
+    assert (run.state, *states(run, "delete")) == ("success", "success")
+    assert [objects(e2e_cluster, name)["models"] for name in FLEET] == [1, 0, 0]
+    assert objects(e2e_cluster, FLEET[0]) == ONE_OF_EACH
+    assert airflow.run(TEARDOWN, {"blueprint": FLEET[0], "opensearch_conn_id": "os_fleet"}).state == "success"
