@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opensearch_ml import blueprint_yaml, catalog
+from opensearch_ml import blueprint_yaml, catalog, literal_secrets
 from opensearch_ml.catalog import Catalog
 from opensearch_ml.cli import importing
 from opensearch_ml.cli.places import FINDINGS, OK, UnusableArgument
@@ -48,7 +48,7 @@ def run(
         importing.show(found.blueprints, folder)
         print("\n".join(_for_the_target(found, target_name)))
     for told in _left_to_do(found, where):
-        print(told, file=sys.stderr)
+        print(_plain(told), file=sys.stderr)
     return OK if found.blueprints and all(one.is_valid for one in found.blueprints) else FINDINGS
 
 
@@ -97,3 +97,9 @@ def _left_to_do(found: Others, where: str) -> Iterator[str]:
         yield f"left out: {told}"
     if not found.blueprints:
         yield f"nothing to import from {where}"
+
+
+def _plain(told: str) -> str:
+    # What others wrote into a cluster may hold a line that a terminal obeys, or a secret where none belongs.
+    printable = "".join(one if one.isprintable() else "?" for one in told)
+    return literal_secrets.SHAPES.sub("***", printable)

@@ -110,6 +110,17 @@ def test_nothing_to_import_says_where_and_what_is_left_out(run: Any) -> None:
     assert "left out: three: nothing that others made here has this name or id" in err
 
 
+def test_what_others_wrote_neither_steers_a_terminal_nor_gives_a_secret_away(run: Any) -> None:
+    secret = "sk-canary-Lm3nTq8Vx1Zr5Yk7-only-in-tests"
+    lost = model(ONE, "lost", "gone", name=f"\x1b[31m {secret}", description=secret)
+    _, out, err, _ = run("--from-cluster", held=Fleet(HELD.connectors, [*HELD.models, lost], VERSION))
+    assert "left out: model lost (?[31m ***" in err
+    kept = model(ONE, "kept", "c1", name=f"\x1b[31m {secret}", description=f"\x07{secret}")
+    _, out, err, _ = run("--from-cluster", held=Fleet(HELD.connectors, [kept], VERSION))
+    assert "REMOVED" in out
+    assert not {"\x1b", "\x07", secret} & {*out, *err, *(one for one in (secret,) if one in out + err)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
