@@ -68,6 +68,24 @@ def test_a_secret_in_a_header_is_the_one_difference_and_is_shown_nowhere(
     assert KEY not in notes + (empty_world.folder / "blueprints" / "outside.yaml").read_text()
 
 
+def test_who_may_use_them_is_written_where_the_cluster_knows_owners(
+    empty_world: World, endpoints: ModelEndpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on = {f"plugins.ml_commons.{what}_access_control_enabled": True for what in ("connector", "model")}
+    empty_world.cluster.request("PUT", "/_cluster/settings", json={"persistent": on}).raise_for_status()
+    group = {"name": "Shared", "description": "For all", "access_mode": "public"}
+    group_id = empty_world.ml("POST", "model_groups/_register", group)["model_group_id"]
+    body = {**bodies_at(endpoints.url)["cohere"], "access_mode": "public"}
+    make(empty_world, "for_all", body, model_group_id=group_id)
+    make(empty_world, "for_one", bodies_at(endpoints.url)["scripted"])
+    told, _ = imported(empty_world, capsys)
+    files = {path.stem: yaml.safe_load(path.read_text()) for path in (empty_world.folder / "blueprints").iterdir()}
+    assert files["for_all"]["connector"]["access_mode"] == "public"
+    assert files["for_all"]["model"]["group"] == group
+    assert "access_mode" not in files["for_one"]["connector"]
+    assert differing(empty_world, told) == {"for_all": [], "for_one": []}
+
+
 @pytest.mark.slow
 def test_every_blueprint_of_the_catalog_that_others_made_is_adopted_without_a_difference(
     empty_world: World, hook: OpenSearchMLHook, capsys: pytest.CaptureFixture[str]
