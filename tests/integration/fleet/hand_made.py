@@ -60,7 +60,7 @@ def bodies_at(url: str) -> dict[str, dict[str, Any]]:
             "/v1/chat/completions",
             '{"model": "${parameters.model}", "messages": ${parameters.messages}, "temperature": ${parameters.heat}}',
             description="A chat, made by hand",
-            parameters={"model": "gpt-4o-mini", "heat": 0.2, "stop": ["a", "b"], "seed": 7, "stream": False},
+            parameters={"model": "gpt-4o-mini", "heat": 0.2, "stop": ["a", "b"], "seed": 7, "echo": False},
             client_config={"connection_timeout": 5, "read_timeout": 20, "max_connection": 50},
         ),
         "inside": http(
@@ -125,8 +125,9 @@ def imported(world: World, capsys: pytest.CaptureFixture[str]) -> tuple[dict[str
     [for_target] = [one for one in yaml.safe_load_all(seen.out.partition("---\n")[2]) if one]
     (world.folder / "targets" / "t.yaml").write_text(yaml.safe_dump(for_target))
     conn_ids = re.findall(r"^  (\w+), \w", seen.err, re.MULTILINE)
-    wanted = {"conn_type": "http", "login": LASTING.access_key_id, "password": KEY, "extra": {}}
-    return dict.fromkeys(conn_ids, json.dumps(wanted)), seen.err
+    aws = {"conn_type": "aws", "login": LASTING.access_key_id, "password": LASTING.secret_access_key}
+    keys = {one: aws if one == "aws_default" else {"conn_type": "http", "password": KEY} for one in conn_ids}
+    return {conn_id: json.dumps(told) for conn_id, told in keys.items()}, seen.err
 
 
 def differing(world: World, told: dict[str, str]) -> dict[str, list[str]]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml import cli, versions
+from opensearch_ml.answer import at, describe, problems
 from opensearch_ml.catalog import Catalog
+from opensearch_ml.fleet.applied import Outcome
 from opensearch_ml.fleet.others import look_at_others
 from opensearch_ml.hook import OpenSearchMLHook
+from tests.conftest import connections
+from tests.integration.fleet.applies import apply_plan
 from tests.integration.fleet.conftest import World
 from tests.integration.fleet.hand_made import (
     KEY,
@@ -84,6 +90,60 @@ def test_who_may_use_them_is_written_where_the_cluster_knows_owners(
     assert files["for_all"]["model"]["group"] == group
     assert "access_mode" not in files["for_one"]["connector"]
     assert differing(empty_world, told) == {"for_all": [], "for_one": []}
+
+
+@pytest.mark.slow
+def test_all_that_was_made_by_hand_answers_after_its_adoption_as_before_and_after_a_change_too(
+    empty_world: World, endpoints: ModelEndpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = empty_world
+    endpoints.replace_keys({"openai": [KEY], "cohere": [KEY], "aws": [vars(LASTING)]})
+    ids = {name: make(world, name, connector) for name, connector in bodies_at(endpoints.url).items()}
+    for model_id in ids.values():
+        world.ml("POST", f"models/{model_id}/_deploy")
+    world.cluster.writes()  # waits until all are deployed
+    told, _ = imported(world, capsys)
+    adopt = yaml.safe_load((world.folder / "targets" / "t.yaml").read_text())["adopt"]
+    before = {name: (answered(world, name, model_id), predictors(world, model_id)) for name, model_id in adopt.items()}
+    with connections(**told):
+        done = apply_plan(world, world.plan())
+        assert [(one.kinds, one.outcome) for one in done] == [(("adopt",), Outcome.DONE)] * len(adopt)
+        world.until_searchable()
+        assert world.plan().changes == ()
+        after = {
+            name: (answered(world, name, model_id), predictors(world, model_id)) for name, model_id in adopt.items()
+        }
+        assert after == before
+        for name in ("inside", "scripted", "sagemaker"):
+            world.edit(name, another_time_out)
+        done = apply_plan(world, world.plan())
+        assert [(one.what, one.kinds, one.outcome) for one in done] == [
+            (name, ("swap",), Outcome.DONE) for name in ("inside", "sagemaker", "scripted")
+        ], done
+        world.until_searchable()
+        assert world.plan().changes == ()
+    assert {name: answered(world, name, model_id) for name, model_id in adopt.items()} == {
+        name: told for name, (told, _) in before.items()
+    }
+
+
+def another_time_out(document: dict[str, Any]) -> dict[str, Any]:
+    document["connector"]["client_config"] = {"connection_timeout": 2, "read_timeout": 2}
+    return document
+
+
+def answered(world: World, name: str, model_id: str) -> Any:
+    """What a model answers to the smoke test that was guessed for it; it must be what that expects."""
+    test = world.catalog.blueprint(name).smoke_test
+    assert test is not None
+    answer = world.ml("POST", f"models/{model_id}/_predict", {"parameters": test.parameters})
+    assert problems(answer, test.expect) == []
+    [expected] = test.expect
+    return answer["inference_results"][0]["output"][0].get("data") or describe(at(answer, expected.path))
+
+
+def predictors(world: World, model_id: str) -> dict[str, str]:
+    return OpenSearchMLHook().predictors(model_id)
 
 
 @pytest.mark.slow
