@@ -34,6 +34,8 @@ lock: | $(BIN)/uv  ## resolve requirements*.txt into the lock files anew
 		requirements.txt -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
 		requirements.txt requirements-dev.txt -c requirements.lock --override requirements-overrides.txt -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		benchmarks/peer/requirements.txt -o benchmarks/peer/requirements.lock
 
 .PHONY: demo demo-rotate demo-domain up down status
 demo: $(INSTALLED)  ## from nothing to a blueprint that answers, through Airflow, on a real OpenSearch
@@ -85,6 +87,10 @@ bench: $(INSTALLED)  ## provisioning beside no-op tasks, and 100 rotations, each
 	@$(BIN)/python -m benchmarks.provision
 	@$(BIN)/python -m benchmarks.rotation
 	@$(BIN)/python -m benchmarks.parsing
+
+.PHONY: peer
+peer: $(INSTALLED)  ## install opensearch-py-ml's command line beside us, for the comparison (250 MB)
+	@$(BIN)/python -m benchmarks.peer
 
 .PHONY: clean
 clean: down  ## stop everything and remove .venv and .local (the download cache stays)

@@ -171,7 +171,7 @@ def _endpoints(connector: Connector) -> Iterator[Finding]:
                 f"has no X-Amz-Target, by which {service} is told what to do",
                 "Add it, for instance X-Amz-Target: Comprehend_20171127.DetectDominantLanguage.",
             )
-        endpoint, of_url = _aws_host(placeholders.fill(action.url, "parameters", connector.parameters))
+        endpoint, of_url = host_of_service(placeholders.fill(action.url, "parameters", connector.parameters))
         signed = SIGNING_NAMES.get(endpoint)
         if signed and service and service != signed and service not in NO_SIGNING_NAMES:
             yield Finding(
@@ -187,7 +187,7 @@ def _endpoints(connector: Connector) -> Iterator[Finding]:
             )
 
 
-def _aws_host(url: str) -> tuple[str, str]:
+def host_of_service(url: str) -> tuple[str, str]:
     """Return what stands before the region in a host of AWS, and the region; empty texts for any other host."""
     host = trusted_endpoints.parts(url)[1].partition(":")[0]
     suffix = next((suffix for suffix in SUFFIXES if host.endswith(f".{suffix}")), None)

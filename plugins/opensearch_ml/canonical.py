@@ -55,6 +55,12 @@ def as_stored(value: Any) -> str:
     return placeholders.as_text(value)
 
 
+def client_defaults(version: tuple[int, ...]) -> dict[str, Any]:
+    """Return what the server fills in for what a ``client_config`` leaves out."""
+    timeout = 30 if version >= SECONDS_SINCE else 30000
+    return CLIENT_DEFAULTS | {"connection_timeout": timeout, "read_timeout": timeout}
+
+
 def differences(
     blueprint: Blueprint,
     credential: Mapping[str, str],
@@ -113,12 +119,12 @@ def _canonical(connector: Mapping[str, Any], version: tuple[int, ...]) -> dict[s
     body["version"] = str(connector.get("version", 1))
     body["parameters"] = {key: as_stored(value) for key, value in (connector.get("parameters") or {}).items()}
     body["actions"] = [
-        {key: value for key, value in action.items() if value} | {"action_type": action["action_type"].upper()}
+        {key: value for key, value in action.items() if value}
+        # How they are written makes no difference to the server.
+        | {name: str(action[name]).upper() for name in ("action_type", "method") if name in action}
         for action in connector.get("actions") or ()
     ]
-    timeout = 30 if version >= SECONDS_SINCE else 30000
-    defaults = CLIENT_DEFAULTS | {"connection_timeout": timeout, "read_timeout": timeout}
-    body["client_config"] = defaults | (connector.get("client_config") or {})
+    body["client_config"] = client_defaults(version) | (connector.get("client_config") or {})
     body["backend_roles"] = sorted(connector.get("backend_roles") or ())
     body["access_mode"] = connector.get("access_mode") or connector.get("access") or _default_access(connector)
     return body

@@ -1,6 +1,7 @@
 """The command line: ``python -m opensearch_ml validate|render|import|schema|plan``, for authors and for pull requests.
 
-It needs pydantic and PyYAML, imports no Airflow, and reaches no network; but for ``plan``, which looks at a cluster.
+It needs pydantic and PyYAML, imports no Airflow, and reaches no network; but for ``plan`` and ``import
+--from-cluster``, which look at a cluster.
 Exit codes: 0 nothing found, 1 findings, 2 the command itself cannot be carried out, 141 nobody read to the end.
 Those of ``plan``: 0 nothing would change, 2 something would, 1 it could not be told.
 """
@@ -78,10 +79,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_place(render)
     render.set_defaults(command=_render)
 
-    importing = commands.add_parser("import", help="make blueprints of a documentation page, or of a JSON body")
-    importing.add_argument("file", metavar="FILE", help="Markdown, HTML or JSON; - reads standard input")
-    importing.add_argument("--name", help="the blueprint's name; default: made of the connector's own")
+    importing = commands.add_parser("import", help="make blueprints of documentation, or of what is on a cluster")
+    importing.add_argument("file", nargs="?", metavar="FILE", help="Markdown, HTML or JSON; - reads standard input")
+    importing.add_argument(
+        "--name",
+        action="append",
+        metavar="NAME",
+        help="the blueprint's name, else made of the connector's own; of a cluster, take only what has this name or id "
+        "(a glob; may be given again)",
+    )
     importing.add_argument("--to", type=Path, metavar="FOLDER", help="write files there, none over another")
+    cluster = importing.add_argument_group("what others made on a cluster; needs Airflow, writes nothing there")
+    cluster.add_argument("--from-cluster", action="store_true", help="in the place of FILE")
+    cluster.add_argument("--target", metavar="NAME", help="the target whose cluster it is")
+    cluster.add_argument("--targets", type=Path, metavar="FOLDER", help="default: this Airflow's targets_folder")
+    cluster.add_argument("--conn-id", metavar="ID", help="without --target: its connection, else opensearch_default")
     importing.set_defaults(command=_import)
 
     plan = commands.add_parser(
@@ -146,9 +158,20 @@ def _render(given: argparse.Namespace) -> int:
 
 
 def _import(given: argparse.Namespace) -> int:
+    of_cluster = [one for one in ("target", "targets", "conn_id") if getattr(given, one) is not None]
+    if given.from_cluster:
+        from opensearch_ml.cli import importing_cluster
+
+        if given.file is not None or (given.target and given.conn_id):
+            raise UnusableArgument("--from-cluster takes the place of FILE, and --target that of --conn-id; give one")
+        return importing_cluster.run(given.target, given.targets, given.conn_id, given.name or (), given.to)
+    if given.file is None or of_cluster:
+        raise UnusableArgument("import needs a FILE, or --from-cluster, with which --target and --conn-id go")
+    if given.name and len(given.name) > 1:
+        raise UnusableArgument("--name is given twice; a page's blueprints have one")
     from opensearch_ml.cli import importing
 
-    return importing.run(given.file, given.name, given.to)
+    return importing.run(given.file, given.name[0] if given.name else None, given.to)
 
 
 def _plan(given: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from opensearch_ml import importer
@@ -26,14 +27,23 @@ def run(file: str, name: str | None, folder: Path | None) -> int:
     except importer.NothingToImport as error:
         print(error, file=sys.stderr)
         return FINDINGS
-    if folder is None:
-        print("---\n".join(f"# {one.name}.yaml\n{one.yaml_text}" for one in imported), end="")
-    else:
-        _write(imported, folder)
+    show(imported, folder)
     for one in imported:
         for note in one.notes:
             print(f"{one.name}: {note}", file=sys.stderr)
     return OK if all(one.is_valid for one in imported) else FINDINGS
+
+
+def show(imported: Sequence[Imported], folder: Path | None) -> None:
+    """Write a file for each blueprint, none over another.
+
+    :param folder: None writes all to standard output.
+    :raises UnusableArgument: no such folder, or a file would be overwritten.
+    """
+    if folder is None:
+        print("---\n".join(f"# {one.name}.yaml\n{one.yaml_text}" for one in imported), end="")
+    else:
+        _write(imported, folder)
 
 
 def _text(file: str) -> str:
@@ -46,7 +56,7 @@ def _text(file: str) -> str:
         raise UnusableArgument(f"{file} is not UTF-8 text") from None
 
 
-def _write(imported: list[Imported], folder: Path) -> None:
+def _write(imported: Sequence[Imported], folder: Path) -> None:
     if not folder.is_dir():
         raise UnusableArgument(f"there is no folder {folder}")
     paths = {folder / f"{one.name}.yaml": one for one in imported}

@@ -69,7 +69,7 @@ def _planned(
         hook = OpenSearchMLHook(target.opensearch_conn_id)
         admin = OpenSearchMLHook(target.opensearch_admin_conn_id) if target.opensearch_admin_conn_id else None
         asks = aws_conn_id or target.aws_conn_id
-        with _connections_of_airflow():
+        with connections_of_airflow():
             plan = plan_for(hook, catalog, target, names, admin=admin, aws_conn_id=asks)
         where = f"{hook.base_url}, OpenSearch {'.'.join(map(str, hook.version))}"
     except OpenSearchMLError as error:
@@ -79,7 +79,7 @@ def _planned(
 
 
 @contextmanager
-def _connections_of_airflow() -> Iterator[None]:
+def connections_of_airflow() -> Iterator[None]:
     """Let Airflow look into its database too, as ``airflow connections get`` does; a task asks its API instead."""
     before = os.environ.get(PROCESS)
     os.environ[PROCESS] = before or "server"

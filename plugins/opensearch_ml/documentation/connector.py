@@ -58,7 +58,7 @@ def adapted(
             path = f"connector.actions.{index - 1}.url" if index else "connector.url"
             part["url"] = _literal_host(part["url"], connector["parameters"], path, variables, note)
     connector["credential"] = secrets.credential
-    return _ordered(connector), secrets
+    return ordered(connector), secrets
 
 
 def _known(part: dict[str, Any], model: type[BaseModel], path: str, note: Callable[[str], None]) -> dict[str, Any]:
@@ -237,9 +237,10 @@ def _names_of_hosts(connector: Mapping[str, Any]) -> set[str]:
     return {name for url in urls for name in placeholders.names(re.sub(r"(?<=[^/:])/.*", "", url), "parameters")}
 
 
-def _ordered(connector: Mapping[str, Any]) -> dict[str, Any]:
+def ordered(connector: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a connector with its fields in the order in which people read them, without empty ones."""
     told = _in_order(connector, ORDER)
-    told["actions"] = [_in_order(action, ACTION_ORDER) for action in told["actions"]]
+    told["actions"] = [_in_order(action, ACTION_ORDER) for action in told.get("actions", ())]
     empty = [name for name in ("parameters", "credential", "actions") if not told.get(name)]
     return {name: value for name, value in told.items() if name not in empty}
 

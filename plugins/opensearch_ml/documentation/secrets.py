@@ -12,6 +12,7 @@ from opensearch_ml.documentation.unknowns import Unknowns, is_placeholder, slug
 from opensearch_ml.findings import FIELD_LIKE
 from opensearch_ml.literal_secrets import REMOVED
 
+UNKNOWN_PLATFORM = "my_platform"
 SHORTEST = 8  # characters; a shorter secret may be part of any word
 
 AWS_FIELDS = {"access_key": "login", "secret_key": "password", "session_token": "extra.aws_session_token"}
@@ -44,13 +45,20 @@ _PLATFORMS = {"azure": "azure_openai", "googleapis": "google", "microsoft": "azu
 class Secrets:
     """The credential of one connector as it grows.
 
+    :param conn_id: the Airflow connection that references name; default: made of the platform's name.
     :ivar credential: keys to references, or to ARNs with variables.
     """
 
-    def __init__(self, connector: Mapping[str, Any], unknowns: Unknowns, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        connector: Mapping[str, Any],
+        unknowns: Unknowns,
+        note: Callable[[str], None],
+        conn_id: str | None = None,
+    ) -> None:
         self.credential: dict[str, Any] = {}
         self._unknowns, self._note = unknowns, note
-        self._conn_id = f"{platform(connector)}_default"
+        self._conn_id = conn_id or f"{platform(connector)}_default"
         self._literal: list[str] = []
         self._service = str((connector.get("parameters") or {}).get("service_name") or "")
 
@@ -92,7 +100,7 @@ class Secrets:
         for secret in self._literal:
             told = told.replace(secret, REMOVED)
         if told != value:
-            self._note(f"A literal secret was taken out of the page's text; {REMOVED} stands in its place.")
+            self._note(f"A literal secret was taken out of the text; {REMOVED} stands in its place.")
         return told
 
     def _part(self, key: str, value: Any) -> None:
@@ -213,14 +221,15 @@ def platform(connector: Mapping[str, Any]) -> str:
     urls = [one.get("url") for one in actions if isinstance(one, Mapping)] if isinstance(actions, list) else []
     url = next((one for one in [*urls, connector.get("url")] if isinstance(one, str)), "")
     parameters = connector.get("parameters")
-    host = _host(placeholders.fill(url, "parameters", parameters if isinstance(parameters, Mapping) else {}))
+    host = host_of(placeholders.fill(url, "parameters", parameters if isinstance(parameters, Mapping) else {}))
     labels = host.split(".")
     if len(labels) < 2 or not re.fullmatch(r"[a-z0-9-]+", labels[-2]) or labels[-1].isdigit():
-        return "my_platform"
-    return next((_PLATFORMS[label] for label in labels if label in _PLATFORMS), slug(labels[-2])) or "my_platform"
+        return UNKNOWN_PLATFORM
+    return next((_PLATFORMS[label] for label in labels if label in _PLATFORMS), slug(labels[-2])) or UNKNOWN_PLATFORM
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Return a URL's host in lower case, without user and port; empty if there is none."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2].partition(":")[0].lower()
     except ValueError:

@@ -135,7 +135,7 @@ def _deployment(blueprint: Blueprint, model: Mapping[str, Any], now_ms: int) -> 
     setting = blueprint.model.deploy_setting
     if state in states.MODEL_DEPLOYED:
         return
-    if state == "UNDEPLOYED" and setting and setting.model_ttl_minutes:
+    if state == "UNDEPLOYED" and setting and (setting.model_ttl_minutes or 0) > 0:
         return  # the server does that itself, and deploys it when it is asked
     if state in DEPLOYING:
         why = f"{state} for {_since_s(model, now_ms) / 60:.0f} min"

@@ -122,3 +122,17 @@ def world(
         for role, wanted in target.role_mapping.items():
             ensure_role_mapping(hook, role, wanted)
         yield made
+
+
+@pytest.fixture
+def empty_world(tmp_path: Path, cluster: Cluster, hook: OpenSearchMLHook, sent: list[str]) -> World:
+    """A target without blueprints, on a clean cluster that trusts and calls this machine."""
+    for name in ("blueprints", "targets"):
+        (tmp_path / "fleet" / name).mkdir(parents=True)
+    settings = {"trusted_connector_endpoints_regex": [r"^http://127\.0\.0\.1:[0-9]+/.*$", r"^https://.*$"]}
+    settings |= {"connector.private_ip_enabled": True, "mcp_connector_enabled": True}
+    known = {f"plugins.ml_commons.{name}": value for name, value in settings.items()}
+    if hook.version < (3, 0):
+        del known["plugins.ml_commons.mcp_connector_enabled"]
+    cluster.request("PUT", "/_cluster/settings", json={"persistent": known}).raise_for_status()
+    return World(tmp_path / "fleet", cluster, sent)
