@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 import yaml
-from opensearch_ml.fleet.apply import AT_ONCE
 
 from benchmarks.measuring import counted, run, seconds
 from local.airflow_standalone import REPOSITORY
@@ -27,6 +26,7 @@ from local.stack import PLATFORM_CONNECTION, Stack
 from opensearch_ml import OWNER, bodies, canonical, folders
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
+from opensearch_ml.fleet.apply import AT_ONCE
 from opensearch_ml.fleet.planning import plan_for
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
