@@ -19,7 +19,8 @@ MARK_CREDENTIAL = "opensearch_ml_credential"
 MARK_RUN = "opensearch_ml_run"  # the rotation that made the connector
 MARK_REPLACES = "opensearch_ml_replaces"  # the credential mark of the internal connector that a candidate is for
 MARK_KEYS = "opensearch_ml_credential_keys"  # of an internal connector, whose update cannot take a key away
-LOOSE_MARKS = (MARK_CREDENTIAL, MARK_RUN, MARK_REPLACES, MARK_KEYS)  # no part of what the blueprint defines
+MARK_OTHERS = "opensearch_ml_others"  # of an adopted model's connector as it is compared; none in a cluster has it
+LOOSE_MARKS = (MARK_CREDENTIAL, MARK_RUN, MARK_REPLACES, MARK_KEYS, MARK_OTHERS)  # no part of the definition
 
 COMPARED = ("name", "version", "protocol", "description", "parameters", "actions", "client_config", "url", "headers")
 CLIENT_DEFAULTS = {

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import BaseHook, Variable
 from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, AirflowSecretsBackendAccessDenied
 
-from opensearch_ml import aws_secrets
+from opensearch_ml import aws_secrets, fingerprint
 from opensearch_ml.blueprint import Blueprint, CredentialReference
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
@@ -60,6 +60,15 @@ def resolve(
             "extra.aws_session_token}; or refer to a key that lasts, an IAM user's",
         )
     return resolved
+
+
+def mark(blueprint: Blueprint, hook: OpenSearchMLHook, credential: Mapping[str, str]) -> str:
+    """Return what a connector on the hook's cluster carries for this credential of a blueprint: its fingerprint.
+
+    :param credential: as `resolve` returned it.
+    """
+    references = {key: str(value) for key, value in blueprint.connector.references.items()}
+    return fingerprint.fingerprint(credential, fingerprint.salt_of(hook.cluster_uuid(), references))
 
 
 class _Texts:

@@ -175,7 +175,11 @@ class OpenSearchMLHook(BaseHook):
         return next((p["version"] for p in plugins if p["component"] == "opensearch-ml"), None)
 
     def cluster_uuid(self) -> str:
-        """Return what tells the cluster from every other, whatever its address. Source: ``GET /``."""
+        """Return what tells the cluster from every other, whatever its address. Source: ``GET /``, once."""
+        return self._cluster_uuid
+
+    @cached_property
+    def _cluster_uuid(self) -> str:
         return str(self._read(self.client.info)["cluster_uuid"])
 
     def cluster_settings(self) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def plain(description: str | None) -> str:
 
 def as_ours(connector: Mapping[str, Any], adopted: Adopted) -> dict[str, Any]:
     """Return the connector of an adopted model with the marks that one of ours has, to be compared like one."""
-    marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: adopted.blueprint}
+    marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: adopted.blueprint, canonical.MARK_OTHERS: "true"}
     if adopted.known:
         marks[canonical.MARK_CREDENTIAL] = adopted.known
     return {**connector, "parameters": {**(connector.get("parameters") or {}), **marks}}

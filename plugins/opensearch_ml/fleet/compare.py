@@ -10,8 +10,6 @@ from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.fleet import adoption, masking
 from opensearch_ml.fleet.changes import Difference
 
-NO_CREDENTIAL = "-"  # stands for a fingerprint, which takes 40 ms and is not looked at here
-
 
 def of_definition(
     blueprint: Blueprint, connector: Mapping[str, Any], version: tuple[int, ...]
@@ -33,7 +31,7 @@ def of_credential(mark: str | None) -> Difference:
 
 def of_model(blueprint: Blueprint, model: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Return what differs in a model's own fields, as ``model.…``; the mark of an adopted one is no difference."""
-    body = bodies.model(blueprint, model_group_id="", credential={}, known=NO_CREDENTIAL)
+    body = bodies.model(blueprint, model_group_id="", credential={}, known=bodies.NO_MARK)
     differing = bodies.model_update(body, model)
     if "description" in differing and adoption.read(model):
         model = {**model, "description": adoption.plain(model["description"])}

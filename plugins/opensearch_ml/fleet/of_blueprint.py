@@ -29,6 +29,7 @@ class View:
     :param serves: tells whether a connector with a mark needs no new credential; may raise.
     :param role_lacks: returns what the IAM role lacks, None if it is missing; may raise. None: roles are not asked.
     :param adopt: ids of what others made, by blueprint.
+    :param token: of the run that asks, as its canaries carry it: what it began itself does not keep it from going on.
     :param now_ms: the time, in milliseconds since the epoch.
     """
 
@@ -37,6 +38,7 @@ class View:
     now_ms: int
     role_lacks: Callable[[Blueprint], tuple[str, ...] | None] | None = None
     adopt: Mapping[str, str] = field(default_factory=dict)
+    token: str = NO_TOKEN
 
 
 def changes(wanted: Desired, view: View) -> Iterator[Change]:
@@ -86,7 +88,7 @@ def _under_way(blueprint: Blueprint, found: Situation, view: View) -> Change | N
     model = found.model or {}
     stirred = [int(one.get("last_updated_time") or 0) for one in view.fleet.canaries_of(blueprint.name)]
     stirred += [one.created_ms for one in found.candidates]
-    if found.holder and view.now_ms - max(stirred) < DEAD_S * 1000:
+    if found.holder and found.holder != view.token and view.now_ms - max(stirred) < DEAD_S * 1000:
         return _blocked(blueprint, model, f"run {found.holder} rotates it", "nothing: the next run looks again")
     if model.get("model_state") in DEPLOYING and _since_s(model, view.now_ms) < STUCK_S:
         return _blocked(blueprint, model, "it is being deployed", "nothing: the next run looks again")
@@ -118,7 +120,8 @@ def _connector(blueprint: Blueprint, found: Situation, view: View) -> Iterator[C
         if refusal := failures.untestable(blueprint, found) or failures.cannot_be_put(blueprint, found):
             yield Change(Kind.BLOCKED, blueprint.name, refusal.cause, differences, models, fix=refusal.fix)
         else:
-            yield Change(Kind.SWAP, blueprint.name, "", differences, models, (live.id,) if live.id else ())
+            why = "others made its connector, which is left to them" if live.others else ""
+            yield Change(Kind.SWAP, blueprint.name, why, differences, models, (live.id,) if live.id else ())
     elif move is Move.FINISH:
         yield Change(Kind.SWAP, blueprint.name, "a rotation was killed after its switch, and is finished", (), models)
     elif move is Move.CLEAN:

@@ -21,7 +21,13 @@ def look(hook: OpenSearchMLHook, blueprint: Blueprint) -> Situation:
     if len(ours) > 1:
         # A rotation is under way, or was killed: 2.19 refreshes its search after a create only, but GET has changes.
         ours = [{**fresh, "id": one["id"]} for one in ours if (fresh := hook.get_connector(one["id"]))]
-    return situation(blueprint, found[0] if found else None, ours, canaries(hook, blueprint.name), hook.version)
+    model = found[0] if found else None
+    if model and (others := connectors.foreign_connector(hook, model)):
+        if others["id"]:
+            ours = sorted([*ours, others], key=lambda one: (int(one.get("created_time") or 0), one["id"]))
+        else:
+            model = {**model, "connector": others}
+    return situation(blueprint, model, ours, canaries(hook, blueprint.name), hook.version)
 
 
 def canaries(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:

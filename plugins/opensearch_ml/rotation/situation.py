@@ -34,6 +34,7 @@ class Connector:
     :param differs: dotted paths of the definition in which it differs from the blueprint; the credential is not asked.
     :param in_flight_s: how long a call through it may take, by its own time-outs.
     :param replaces: of a candidate for an internal connector: the mark that the live one had.
+    :param others: whether it belongs to whoever made the model before it was adopted: it is replaced, never deleted.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Connector:
     differs: tuple[str, ...] = ()
     in_flight_s: float = 30.0
     replaces: str | None = None
+    others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ def situation(
 ) -> Situation:
     """Derive the roles.
 
-    :param connectors: all of ours for the blueprint, oldest first, as GET or search returns them.
+    :param connectors: all of ours for the blueprint, oldest first, as GET or search returns them; and that of an
+        adopted model, with the marks that the model carries for it (`adoption.as_ours`).
     :param canaries: models named `canary_name`, oldest first.
     :param version: the server's.
     """
@@ -188,6 +191,7 @@ def connector(blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int
         differs=canonical.definition_differences(blueprint, found, version),
         in_flight_s=_in_flight_s(found.get("client_config") or {}),
         replaces=marks.get(canonical.MARK_REPLACES),
+        others=bool(marks.get(canonical.MARK_OTHERS)),
     )
 
 

@@ -157,7 +157,9 @@ class _Rotation:
                 self.switch.forth()
             self.prove_and_promote()
         unused = [one for one in (*self.found.candidates, *self.found.retired) if one.id != made.id]
-        self.wait_and_retire(time.monotonic(), [old, *unused])
+        replaced = [one for one in (old, *unused) if not one.others]
+        in_flight_s = max(one.in_flight_s for one in (old, *unused))
+        self.wait_and_retire(time.monotonic(), replaced, in_flight_s)
         return self.record("rotated", old)
 
     def finish(self) -> RotationRecord:
@@ -171,7 +173,8 @@ class _Rotation:
             with self.step(Step.SWITCH):
                 self.switch.again()
             self.prove_and_promote()
-        self.wait_and_retire(since, old)
+        in_flight_s = max((one.in_flight_s for one in old), default=self.live.in_flight_s)
+        self.wait_and_retire(since, old, in_flight_s)
         return self.record("rotated", old[-1] if old else None)
 
     def clean(self) -> None:
@@ -278,11 +281,11 @@ class _Rotation:
         predicts = self.limits.proof_predicts * self.nodes
         self.proven = prove.ask(self.hook, self.blueprint, self.model_id, predicts)
 
-    def wait_and_retire(self, since: float, old: list[Connector]) -> None:
+    def wait_and_retire(self, since: float, old: list[Connector], in_flight_s: float) -> None:
         """What follows once the new one serves for good; an error here is told, and the next run goes on."""
         try:
             with self.step(Step.GRACE):
-                self.wait(since, max((one.in_flight_s for one in old), default=self.live.in_flight_s))
+                self.wait(since, in_flight_s)
             with self.step(Step.RETIRE):
                 self.retire(old)
             with self.step(Step.DELETE_OLD):

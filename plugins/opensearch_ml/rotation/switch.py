@@ -8,6 +8,7 @@ from typing import Any
 from opensearch_ml import canonical
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import RotationFailed
+from opensearch_ml.fleet import adoption
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.source import NextCredential
@@ -56,6 +57,9 @@ class Switch:
         Source: ``PUT /_plugins/_ml/models/{id}``.
         """
         body = self._internal_forth() if self._blueprint.inline else {"connector_id": self._there(self._to)}
+        if adoption.read(self._model):
+            # In the same request: a model on a connector of ours is ours by that, and needs no mark of its own.
+            body["description"] = adoption.plain(self._model["description"])
         self._put(body)
 
     def again(self) -> None:
@@ -73,7 +77,7 @@ class Switch:
         :raises RotationFailed: there is no way back.
         """
         if self._blueprint.inline:
-            self._put({"connector": self._internal_back()})
+            self._put({"connector": self._internal_back(), **self._adopted_again()})
         elif self._back_to is None:
             raise RotationFailed(
                 f"there is no way back for model {self.model_id}: the old connector is gone",
@@ -81,7 +85,10 @@ class Switch:
                 fix="correct what was refused, and run opensearch_ml_rotate_credentials again",
             )
         else:
-            self._put({"connector_id": self._there(self._back_to)})
+            self._put({"connector_id": self._there(self._back_to), **self._adopted_again()})
+
+    def _adopted_again(self) -> dict[str, str]:
+        return {"description": self._model["description"]} if adoption.read(self._model) else {}
 
     def _put(self, body: Mapping[str, Any]) -> None:
         self.before = self._hook.predictors(self.model_id)
@@ -128,6 +135,7 @@ class Switch:
                 "(inline: false) always has a way back",
             )
         old = {key: value for key, value in self._inside.items() if key not in SERVER_FILLS}
+        old["parameters"] = {k: v for k, v in (old.get("parameters") or {}).items() if k != canonical.MARK_OTHERS}
         return {**old, "credential": dict(self._previous)}
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opensearch_ml import OWNER, canonical
+from opensearch_ml import OWNER, canonical, credentials
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
+from opensearch_ml.fleet import adoption
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.situation import CANARY_PREFIX
 from opensearch_ml.rotation.supply import Supply
@@ -23,10 +24,63 @@ UNDO_OR_ROTATE = (
 )
 
 
+class OneConnector:
+    """How the connector of a blueprint is told from others, made, and taken away again.
+
+    :param credential: the resolved credential.
+    :param supply: gives the credential in its place, and only if a connector is created.
+    """
+
+    def __init__(
+        self,
+        hook: OpenSearchMLHook,
+        blueprint: Blueprint,
+        credential: Mapping[str, str],
+        supply: Supply | None = None,
+    ) -> None:
+        self._hook, self._blueprint, self._credential, self._supply = hook, blueprint, credential, supply
+        self._known: dict[tuple[str, Any], tuple[str, ...]] = {}
+
+    def differences(self, found: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return in which paths one of ours differs from the blueprint."""
+        # A fingerprint is slow on purpose: once per connector, as long as nobody changes it.
+        key = (found["id"], found.get("last_updated_time"))
+        if key not in self._known:
+            accepts = self._supply.accepts if self._supply else None
+            self._known[key] = canonical.differences(
+                self._blueprint, self._credential, found, self._hook.version, accepts=accepts
+            )
+        return self._known[key]
+
+    def agreeing(self, found: Iterable[Mapping[str, Any]]) -> list[Any]:
+        """Return those of our connectors that do not differ."""
+        return [one for one in found if not self.differences(one)]
+
+    def create(self) -> str:
+        """Create one and return its id."""
+        if self._supply is None:
+            mark = credentials.mark(self._blueprint, self._hook, self._credential)
+            return self._hook.create_connector(canonical.connector_body(self._blueprint, self._credential, mark))
+        return self._supply.give(
+            lambda new: self._hook.create_connector(
+                canonical.connector_body(self._blueprint, new.credential, new.mark)
+            ),
+            [mark_of(found) for found in ours(self._hook, self._blueprint.name)],
+        )
+
+    def discard(self, loser: Mapping[str, Any]) -> None:
+        """Delete what `create` made, because another run's is older."""
+        delete_if_unused(self._hook, loser["id"])
+        if self._supply:
+            self._supply.take_back(loser["id"])
+
+
 def ensure_connector(
     hook: OpenSearchMLHook, blueprint: Blueprint, credential: Mapping[str, str], *, supply: Supply | None = None
 ) -> Changed:
     """Create the blueprint's connector unless one that agrees with it is there.
+
+    An adopted model keeps the connector that others made for it, as long as that agrees.
 
     :param credential: the resolved credential.
     :param supply: gives the credential in its place, and only if a connector is to be created.
@@ -34,37 +88,21 @@ def ensure_connector(
     :raises UntrustedEndpoint: the cluster does not trust the connector's URL.
     Source: ``POST /_plugins/_ml/connectors/_create``.
     """
-    known: dict[tuple[str, Any], tuple[str, ...]] = {}
-
-    def differences(found: Mapping[str, Any]) -> tuple[str, ...]:
-        # The fingerprint is slow on purpose: once per connector, as long as nobody changes it.
-        key = (found["id"], found.get("last_updated_time"))
-        if key not in known:
-            accepts = supply.accepts if supply else None
-            known[key] = canonical.differences(blueprint, credential, found, hook.version, accepts=accepts)
-        return known[key]
-
-    def create() -> str:
-        if supply is None:
-            return hook.create_connector(canonical.connector_body(blueprint, credential))
-        return supply.give(
-            lambda new: hook.create_connector(canonical.connector_body(blueprint, new.credential, new.mark)),
-            [mark_of(found) for found in ours(hook, blueprint.name)],
-        )
-
-    def discard(loser: Mapping[str, Any]) -> None:
-        delete_if_unused(hook, loser["id"])
-        if supply:
-            supply.take_back(loser["id"])
-
-    stale = [found for found in provisioned(hook, blueprint.name) if differences(found)]
+    one = OneConnector(hook, blueprint, credential, supply)
+    standing = provisioned(hook, blueprint.name)
+    if not standing and (theirs := of_adopted_model(hook, blueprint.name)):
+        if paths := one.differences(theirs):
+            raise _differs_in_use(blueprint, theirs["id"], users_of(hook, theirs["id"]), paths)
+        told = "others made it, and the adopted model keeps it"
+        return Changed(f"connector of {blueprint.name}", "unchanged", theirs["id"], (told,))
+    stale = [found for found in standing if one.differences(found)]
     for found in stale:
         if users := users_of(hook, found["id"]):
-            raise _differs_in_use(blueprint, found["id"], users, differences(found))
+            raise _differs_in_use(blueprint, found["id"], users, one.differences(found))
     connector, created = create_once(
-        lambda: [found for found in provisioned(hook, blueprint.name) if not differences(found)],
-        create,
-        discard,
+        lambda: one.agreeing(provisioned(hook, blueprint.name)),
+        one.create,
+        one.discard,
     )
     left = tuple(f"{found['id']} was out of date; {delete_if_unused(hook, found['id'])}" for found in stale)
     action: Action = "created" if created else "updated" if left else "unchanged"
@@ -100,6 +138,48 @@ def delete_if_unused(hook: OpenSearchMLHook, connector_id: str) -> Changed:
 def ours(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
     """Return the connectors that we made for a blueprint, oldest first."""
     return hook.search_connectors(marked(blueprint_name))
+
+
+def adopted_models(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+    """Return the models that were adopted for a blueprint, oldest first, each as GET returns it."""
+    found = hook.search_models(adopted_for(blueprint_name))
+    fresh = [{**now, "id": model["id"]} for model in found if (now := hook.get_model(model["id"]))]
+    return [model for model in fresh if (told := adoption.read(model)) and told.blueprint == blueprint_name]
+
+
+def adopted_for(blueprint_name: str) -> dict[str, Any]:
+    """Return the query for models that were adopted for a blueprint; as it asks a text, it finds others too."""
+    return {"match_phrase": {"description": f"{adoption.WORDS}: {blueprint_name}"}}
+
+
+def foreign_connector(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the connector that an adopted model has from whoever made it, with the marks that the model has for it.
+
+    :return: None if the model was not adopted, or has a connector of ours by now, or one that is gone; ``id`` is empty
+        for an internal one.
+    """
+    told = adoption.read(model)
+    if told is None:
+        return None
+    if inside := model.get("connector"):
+        connector, used = inside, ""
+    else:
+        used = str(model.get("connector_id"))
+        connector = hook.get_connector(used)
+    if connector is None or is_ours(connector):
+        return None
+    return adoption.as_ours({**connector, "id": used}, told)
+
+
+def of_adopted_model(hook: OpenSearchMLHook, blueprint_name: str) -> dict[str, Any] | None:
+    """Return the standalone connector that others made for a blueprint's adopted model (`foreign_connector`)."""
+    found = (foreign_connector(hook, model) for model in adopted_models(hook, blueprint_name))
+    return next((one for one in found if one and one["id"]), None)
+
+
+def is_ours(connector: Mapping[str, Any]) -> bool:
+    """Tell whether a connector carries our mark."""
+    return (connector.get("parameters") or {}).get(canonical.MARK_OWNER) == OWNER
 
 
 def marked(blueprint_name: str, parameters: str = "parameters") -> dict[str, Any]:

@@ -122,12 +122,15 @@ def undeploy(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     Source: ``PUT /_plugins/_ml/models/{id}``, ``POST /_plugins/_ml/models/{id}/_undeploy``.
     """
     what = f"model {blueprint.model_name}"
-    deployed = [m for m in models.ours(hook, blueprint) if m.get("model_state") not in states.MODEL_NOT_DEPLOYED]
+    found_deployed = [m for m in models.ours(hook, blueprint) if m.get("model_state") not in states.MODEL_NOT_DEPLOYED]
+    others = [m["id"] for m in found_deployed if models.is_others(hook, m)]
+    deployed = [m for m in found_deployed if m["id"] not in others]
     for found in deployed:
         persistently(partial(hook.update_model, found["id"], {"is_enabled": False}))
         persistently(partial(hook.undeploy_model, found["id"]))
     if not deployed:
-        return Changed(what, "unchanged", details=("it is not deployed",))
+        told = f"{', '.join(others)} was adopted, and goes on for whoever made it" if others else "it is not deployed"
+        return Changed(what, "left" if others else "unchanged", details=(told,))
     return Changed(what, "updated", ", ".join(m["id"] for m in deployed), ("disabled and undeployed",))
 
 

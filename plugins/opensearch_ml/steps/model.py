@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from opensearch_ml import bodies, canonical
+from opensearch_ml import bodies, canonical, credentials
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.bodies import GROUP_MARK
 from opensearch_ml.errors import Conflict, InUse, PermissionDenied
+from opensearch_ml.fleet import adoption
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.situation import CANARY_PREFIX
@@ -21,7 +22,7 @@ from opensearch_ml.steps.once import create_once
 
 
 def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
-    """Create the blueprint's model group, or reuse the one that has its name.
+    """Create the blueprint's model group, or reuse the one that has its name; an adopted model stays in its own.
 
     :raises PermissionDenied: somebody else has one of that name, and does not share it.
     Source: ``POST /_plugins/_ml/model_groups/_register``.
@@ -31,9 +32,13 @@ def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     def look() -> list[dict[str, Any]]:
         return hook.search_model_groups({"term": {"name.keyword": name}})
 
+    if not (standing := look()):
+        for adopted in connectors.adopted_models(hook, blueprint.name):
+            told = "the adopted model is in it"
+            return Changed("model group", "unchanged", str(adopted.get("model_group_id") or ""), (told,))
     try:
         found, created = create_once(
-            look,
+            lambda: standing or look(),
             lambda: hook.create_model_group(bodies.model_group(blueprint)),
             lambda loser: hook.delete_model_group(loser["id"]),
         )
@@ -47,6 +52,54 @@ def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
             "another name",
         ) from None
     return Changed(f"model group {name}", "created" if created else "unchanged", found["id"])
+
+
+class OneModel:
+    """How the model of a blueprint is registered, and taken away again."""
+
+    def __init__(
+        self,
+        hook: OpenSearchMLHook,
+        blueprint: Blueprint,
+        model_group_id: str,
+        connector_id: str | None,
+        credential: Mapping[str, str],
+        supply: Supply | None = None,
+    ) -> None:
+        self._hook, self._blueprint, self._supply = hook, blueprint, supply
+        self._group_id, self._connector_id, self._credential = model_group_id, connector_id, credential
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body that registers it; of an internal connector's credential it holds no fingerprint."""
+        return self._body(self._credential, bodies.NO_MARK)
+
+    def register(self) -> str:
+        """Register one and return its id."""
+        if not self._blueprint.inline:
+            return self._hook.register_model(self.body)
+        if self._supply is None:
+            mark = credentials.mark(self._blueprint, self._hook, self._credential)
+            return self._hook.register_model(self._body(self._credential, mark))
+        return self._supply.give(
+            lambda new: self._hook.register_model(self._body(new.credential, new.mark)),
+            [connectors.mark_of(model.get("connector") or {}) for model in ours(self._hook, self._blueprint)],
+        )
+
+    def discard(self, loser: Mapping[str, Any]) -> None:
+        """Delete what `register` made, because another run's is older."""
+        self._hook.delete_model(loser["id"])
+        if self._supply:
+            self._supply.take_back(loser["id"])
+
+    def _body(self, credential: Mapping[str, str], mark: str) -> dict[str, Any]:
+        return bodies.model(
+            self._blueprint,
+            model_group_id=self._group_id,
+            connector_id=self._connector_id,
+            credential=credential,
+            known=mark,
+        )
 
 
 def ensure_model(
@@ -65,28 +118,12 @@ def ensure_model(
     :raises InUse: the internal connector differs from the blueprint; nothing was written.
     Source: ``POST /_plugins/_ml/models/_register``, ``PUT /_plugins/_ml/models/{id}``.
     """
-    body = bodies.model(blueprint, model_group_id=model_group_id, connector_id=connector_id, credential=credential)
-
-    def register() -> str:
-        if supply is None or not blueprint.inline:
-            return hook.register_model(body)
-        return supply.give(
-            lambda new: hook.register_model(
-                bodies.model(blueprint, model_group_id=model_group_id, credential=new.credential, known=new.mark)
-            ),
-            [connectors.mark_of(model.get("connector") or {}) for model in ours(hook, blueprint)],
-        )
-
-    def discard(loser: Mapping[str, Any]) -> None:
-        hook.delete_model(loser["id"])
-        if supply:
-            supply.take_back(loser["id"])
-
+    one = OneModel(hook, blueprint, model_group_id, connector_id, credential or {}, supply)
     found, created = create_once(
         lambda: ours(hook, blueprint),
         # Registers into one group collide with 409; then the model is looked for, and tried again.
-        register,
-        discard,
+        one.register,
+        one.discard,
     )
     what, model_id = f"model {blueprint.model_name}", found["id"]
     if created:
@@ -95,7 +132,7 @@ def ensure_model(
         paths := canonical.differences(
             blueprint,
             credential or {},
-            found["connector"],
+            connectors.foreign_connector(hook, found) or found["connector"],
             hook.version,
             accepts=supply.accepts if supply else None,
         )
@@ -105,7 +142,7 @@ def ensure_model(
             evidence=f"differs in {', '.join(paths)}",
             fix=connectors.UNDO_OR_ROTATE,
         )
-    changes = bodies.model_update(body, found)
+    changes = bodies.model_update(one.body, found)
     if not blueprint.inline and not _uses(hook, blueprint, found, connector_id):
         changes["connector_id"] = connector_id
     if changes:
@@ -114,14 +151,42 @@ def ensure_model(
 
 
 def delete_models(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
-    """Delete the blueprint's models; they must be undeployed."""
-    found = ours(hook, blueprint)
+    """Delete the blueprint's models; they must be undeployed. An adopted one loses its mark, and stays as it is."""
+    found = []
+    left = []
+    for model in ours(hook, blueprint):
+        if released(hook, model):
+            left.append(model["id"])
+        else:
+            found.append(model)
     for model in found:
         persistently(partial(hook.delete_model, model["id"]))
     what = f"model {blueprint.model_name}"
+    told = tuple(f"{model_id} was adopted: its mark is removed, and it stays with whoever made it" for model_id in left)
     if not found:
-        return Changed(what, "unchanged", details=("there is none",))
-    return Changed(what, "deleted", ", ".join(model["id"] for model in found))
+        return Changed(what, "updated" if left else "unchanged", details=told or ("there is none",))
+    return Changed(what, "deleted", ", ".join(model["id"] for model in found), told)
+
+
+def released(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> bool:
+    """Take the mark from an adopted model that has the connector of whoever made it still; its callers do not notice.
+
+    :param model: as GET returns it.
+    :return: False: it is ours, and nothing was written.
+    """
+    if not is_others(hook, model):
+        return False
+    plain = adoption.plain(model["description"])
+    persistently(lambda: hook.update_model(model["id"], {"description": plain}))
+    return True
+
+
+def is_others(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> bool:
+    """Tell whether a model was adopted, and has no connector of ours yet: of that one only the mark is ours."""
+    if adoption.read(model) is None:
+        return False
+    connector = model.get("connector") or hook.get_connector(str(model.get("connector_id")))
+    return not (connector and connectors.is_ours(connector))
 
 
 def delete_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
@@ -141,28 +206,36 @@ def delete_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
 def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     """Return the models that we registered for a blueprint, a serving one first, then the oldest.
 
-    A model has no field for an owner on every server version: its connector tells, or else its group.
+    A model has no field for an owner on every server version: its connector tells, or else its group; an adopted one
+    says so itself, whatever its name is.
     """
-    of_ours = [connectors.marked(blueprint.name, "connector.parameters")]
-    groups = hook.search_model_groups({"term": {"name.keyword": blueprint.group_name}})
-    for field, ids in (
-        ("connector_id.keyword", [connector["id"] for connector in connectors.ours(hook, blueprint.name)]),
-        ("model_group_id", [group["id"] for group in groups if GROUP_MARK in group.get("description", "")]),
-    ):
-        if ids:
-            of_ours.append({"terms": {field: ids}})
+    named = {"term": {"name.keyword": blueprint.model_name}}
     found = hook.search_models(
-        {
-            "bool": {
-                "filter": [{"term": {"name.keyword": blueprint.model_name}}],
-                "should": of_ours,
-                "minimum_should_match": 1,
-            }
-        }
+        {"bool": {"should": [named, connectors.adopted_for(blueprint.name)], "minimum_should_match": 1}}
     )
+    if not found:
+        return []
     # An update is not searchable at once (2.19 refreshes after a create only), but GET has it.
     current = [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
-    return sorted(current, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
+    known = {connector["id"] for connector in connectors.ours(hook, blueprint.name)}
+    groups = hook.search_model_groups({"term": {"name.keyword": blueprint.group_name}})
+    marked = {group["id"] for group in groups if GROUP_MARK in (group.get("description") or "")}
+
+    def is_for_it(model: Mapping[str, Any]) -> bool:
+        if (told := adoption.read(model)) and told.blueprint == blueprint.name:
+            return True
+        if model.get("name") != blueprint.model_name:
+            return False
+        inside = (model.get("connector") or {}).get("parameters") or {}
+        return (
+            model.get("connector_id") in known
+            or model.get("model_group_id") in marked
+            or (connectors.is_ours({"parameters": inside}) and inside.get(canonical.MARK_BLUEPRINT) == blueprint.name)
+        )
+
+    return sorted(
+        filter(is_for_it, current), key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING
+    )
 
 
 def made_from(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
@@ -170,11 +243,21 @@ def made_from(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any
 
     :param blueprint_name: as the connectors carry it; there need be no file of that name any more.
     """
-    of_ours = [connectors.marked(blueprint_name, "connector.parameters")]
+    of_ours = [
+        connectors.marked(blueprint_name, "connector.parameters"),
+        connectors.adopted_for(blueprint_name),
+    ]
     if ids := [connector["id"] for connector in connectors.ours(hook, blueprint_name)]:
         of_ours.append({"terms": {"connector_id.keyword": ids}})
     found = hook.search_models({"bool": {"should": of_ours, "minimum_should_match": 1}})
-    return [model for model in found if not str(model.get("name")).startswith(CANARY_PREFIX)]
+    adopted_for_others = [
+        one["id"] for one in found if (told := adoption.read(one)) and told.blueprint != blueprint_name
+    ]
+    return [
+        model
+        for model in found
+        if not str(model.get("name")).startswith(CANARY_PREFIX) and model["id"] not in adopted_for_others
+    ]
 
 
 def under_another_name(blueprint: Blueprint, standing: Iterable[Mapping[str, Any]]) -> InUse:

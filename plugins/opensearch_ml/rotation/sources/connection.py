@@ -41,7 +41,7 @@ class ConnectionSource:
         return fingerprint.matches(mark, self._current)
 
     def next(self) -> NextCredential:
-        return self._as_next(fingerprint.fingerprint(self._current))
+        return self._as_next(credentials.mark(self._blueprint, self._hook, self._current))
 
     def resume(self, mark: str) -> NextCredential | None:
         return self._as_next(mark) if self.serves(mark) else None

@@ -76,7 +76,7 @@ class SecretsManagerSource:
 
     def next(self) -> NextCredential:
         version = self._wanted(self._secret.labels())
-        return self._as_next(version, fingerprint.fingerprint(self._credential(version)))
+        return self._as_next(version, credentials.mark(self._blueprint, self._hook, self._credential(version)))
 
     def resume(self, mark: str) -> NextCredential | None:
         version = self._wanted(self._secret.labels())
