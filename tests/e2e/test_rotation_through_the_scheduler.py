@@ -204,7 +204,9 @@ def sessions(stack: Stack, airflow: AirflowStandalone, accepted: ModelEndpoints)
     document["rotation"] = {"source": "assume_role", "role_arn": role_arn}
     path = stack.folder / "blueprints" / f"{SESSION}.yaml"
     path.write_text(yaml.safe_dump(document))
-    until(lambda: SESSION in offered(airflow), "the DAG's form names the blueprint")
+    for dag_id in (PROVISION, ROTATE, TEARDOWN):
+        read_again(airflow, dag_id)
+        until(lambda dag_id=dag_id: SESSION in offered(airflow, dag_id), f"the form of {dag_id} names the blueprint")
     yield account
     # The chain of runs ends with the model.
     assert airflow.run(TEARDOWN, {"blueprint": SESSION}).state == "success"
@@ -213,9 +215,16 @@ def sessions(stack: Stack, airflow: AirflowStandalone, accepted: ModelEndpoints)
     accepted.use_account(None)
 
 
-def offered(airflow: AirflowStandalone) -> list[str]:
-    params = airflow.api.get(f"/api/v2/dags/{PROVISION}/details").json()["params"]
-    return list(params["blueprint"]["schema"].get("enum", []))
+def read_again(airflow: AirflowStandalone, dag_id: str) -> None:
+    """Have Airflow read a DAG's file, which it would not do for a blueprint that is added."""
+    file_token = airflow.api.get(f"/api/v2/dags/{dag_id}").json()["file_token"]
+    airflow.api.put(f"/api/v2/parseDagFile/{file_token}").raise_for_status()
+
+
+def offered(airflow: AirflowStandalone, dag_id: str) -> list[str]:
+    params = airflow.api.get(f"/api/v2/dags/{dag_id}/details").json()["params"]
+    schema = (params.get("blueprint") or params["blueprints"])["schema"]
+    return list(schema.get("items", schema).get("enum", []))
 
 
 def planned(airflow: AirflowStandalone) -> list[dict[str, Any]]:
