@@ -75,6 +75,7 @@ class _Rotation(Run):
             return False
         log.warning("run %s is dead; this run goes on where it stopped", self.found.holder)
         self.details.append(f"taken over from run {self.found.holder}, which was killed")
+        self.look()
         return True
 
     def go_on(self) -> RotationRecord:
