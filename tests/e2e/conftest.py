@@ -22,7 +22,9 @@ BLUEPRINTS = REPOSITORY / "include" / "blueprints"
 PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"
 FLEET, FLEET_BROKEN = ("fleet_a", "fleet_b", "fleet_c"), "fleet_typo"
 PARSED_ONCE = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600"}  # no test changes a DAG file
+ROTATING = ("rotating", "rotating_second", "rotating_third")  # with the key of one connection
 ONE_OF_EACH = {"connectors": 1, "model_groups": 1, "models": 1}
+SESSION = "session"  # the DAGs offer it; a test writes what it needs
 # The server's in-use check splits ids at "-" and may answer 409 for a connector that no model uses, as long as other
 # models are there. What it keeps is told in the log, and only then may it be left.
 KEPT_BY_THE_SERVER = "is used by no model, yet the server keeps it"
@@ -40,7 +42,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     )
     (blueprints / "both_at_once.yaml").write_text(embedding)
     rotating = embedding.replace("openai_default", "rotated_key").replace("read_timeout: 30", "read_timeout: 1")
-    (blueprints / "rotating.yaml").write_text(rotating)  # the grace of a rotation is as long as its read timeout
+    for name in ROTATING:  # the grace of a rotation is as long as its read timeout
+        (blueprints / f"{name}.yaml").write_text(rotating)
+    shutil.copy(BLUEPRINTS / "sagemaker_embedding_static_keys.yaml", blueprints / f"{SESSION}.yaml")
     (blueprints / "unknown_field.yaml").write_text(embedding.replace("client_config:", "client_configs:"))
     (blueprints / "no_such_secret.yaml").write_text(embedding.replace("openai_default", "no_such_connection"))
     fleet_of(folder, embedding)

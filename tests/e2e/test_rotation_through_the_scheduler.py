@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -15,13 +17,29 @@ from local.aws_account.process import AwsAccount
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
+from opensearch_ml.rotation.record import Step
+from opensearch_ml.rotation.situation import CANARY_PREFIX
 from tests.conftest import Cluster
-from tests.e2e.conftest import BLUEPRINTS, PROVISION, TEARDOWN, files_below, state_of, told
+from tests.e2e.conftest import (
+    BLUEPRINTS,
+    ONE_OF_EACH,
+    PROVISION,
+    ROTATING,
+    SESSION,
+    TEARDOWN,
+    files_below,
+    objects,
+    state_of,
+    told,
+)
+from tests.integration.rotation.world import load
 
 pytestmark = pytest.mark.slow  # make test-rotation
 
 ROTATE = "opensearch_ml_rotate_credentials"
-BLUEPRINT, CONNECTION = "rotating", "rotated_key"
+BLUEPRINT, CONNECTION = ROTATING[0], "rotated_key"
+ASKED = {"parameters": {"input": ["x"]}}
+KEPT_ON = "the server takes it for used"  # said of what a false 409 keeps: only then may it be left
 FIRST, SECOND, WRONG = (f"sk-canary-e2e-{name}-7Rq3" for name in ("first", "second", "wrong"))
 
 
@@ -53,8 +71,7 @@ def serving(cluster: Cluster, endpoints: ModelEndpoints, model_id: str) -> set[s
     """The fingerprints of the keys that the model endpoint sees when the model is asked."""
     since = time.time()
     for _ in range(3):
-        body = {"parameters": {"input": ["x"]}}
-        cluster.request("POST", f"/_plugins/_ml/models/{model_id}/_predict", json=body).raise_for_status()
+        cluster.request("POST", f"/_plugins/_ml/models/{model_id}/_predict", json=ASKED).raise_for_status()
     return set(endpoints.counts_by_fingerprint(since=since))
 
 
@@ -101,9 +118,75 @@ def test_a_run_with_nothing_to_do_writes_nothing(
     assert "1 models: 1 unchanged" in told(run, "summary")
 
 
+# ---- a task whose process is killed
+
+
+@pytest.fixture(scope="module")
+def models(stack: Stack, model_id: str) -> dict[str, str]:
+    """The models that serve with one connection's key: blueprint to id."""
+    assert stack.airflow
+    others = [stack.airflow.trigger(PROVISION, {"blueprint": name}) for name in ROTATING[1:]]
+    assert [run.wait() for run in others] == ["success"] * len(others)
+    return dict(zip(ROTATING, [model_id, *(str(run.xcom("smoke_predict")) for run in others)], strict=True))
+
+
+@pytest.mark.parametrize("step", [Step.TEST, Step.GRACE], ids=["before the switch", "after it"])
+def test_a_task_that_is_killed_is_taken_up_by_its_retry(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, accepted: ModelEndpoints, models: dict[str, str], step: Step
+) -> None:
+    old, new = FIRST, SECOND
+    if serving(e2e_cluster, accepted, models[BLUEPRINT]) == {bearer_fingerprint(new)}:
+        old, new = new, old
+    airflow.write_connection(CONNECTION, password=new)
+    accepted.behave(family="openai", fingerprint=bearer_fingerprint(new), delay_s=0.5)  # so that the test takes a while
+    with ExitStack() as beside:
+        loads = [beside.enter_context(load(e2e_cluster, one, ASKED, per_second=10)) for one in models.values()]
+        run = airflow.trigger(ROTATE, {"blueprints": list(models)})
+        done_before = kill_at(airflow, run, step)
+        accepted.behave_normally()
+        assert run.wait() == "success"
+    assert (f"{BLUEPRINT}: {Step.SWITCH.value}" in done_before) is (step is Step.GRACE)
+    assert f"{BLUEPRINT}: {Step.RETIRE.value}" not in done_before
+    assert [one.failed for one in loads] == [[]] * len(models)
+    tasks = {task["rendered_map_index"]: task for task in run.tasks() if task["task_id"] == "rotate"}
+    tries = {name: (task["state"], task["try_number"]) for name, task in tasks.items()}
+    assert tries == dict.fromkeys(models, ("success", 1)) | {BLUEPRINT: ("success", 2)}
+    records = {name: run.xcom("rotate", map_index=task["map_index"]) for name, task in tasks.items()}
+    # Past the switch, the retry has only the rest to do.
+    why = dict.fromkeys(models, "credential") | ({BLUEPRINT: "finished"} if step is Step.GRACE else {})
+    assert {name: ", ".join(record["why"]) for name, record in records.items()} == why
+    retired = max(one["started"] for record in records.values() for one in record["steps"] if one["step"] == "retire")
+    late = accepted.counts_by_fingerprint(since=datetime.fromisoformat(retired).timestamp())
+    assert bearer_fingerprint(old) not in late
+    for name, model_id in models.items():
+        kept = [detail for detail in records[name]["details"] if KEPT_ON in detail]
+        assert objects(e2e_cluster, name) == ONE_OF_EACH | {"connectors": 1 + len(kept)}, records[name]
+        assert e2e_cluster.search("models", {"term": {"name.keyword": CANARY_PREFIX + name}}) == []
+        assert serving(e2e_cluster, accepted, model_id) == {bearer_fingerprint(new)}, name
+
+
+def kill_at(airflow: AirflowStandalone, run: DagRun, step: Step) -> str:
+    """Kill the process of the first blueprint's task once its rotation comes to a step; return what it had logged."""
+    seen: dict[str, Any] = {}
+
+    def comes_to_it() -> bool:
+        named = [task for task in run.tasks() if task["rendered_map_index"] == BLUEPRINT]
+        seen["task"] = next((task for task in named if task["pid"]), None)
+        seen["log"] = told(run, "rotate", map_index=seen["task"]["map_index"]) if seen["task"] else ""
+        return f"{BLUEPRINT}: {step.value}" in seen["log"]
+
+    until(comes_to_it, f"the rotation comes to step {step.value}", every_s=0.05)
+    standalone = airflow.process()
+    assert standalone
+    task = psutil.Process(seen["task"]["pid"])
+    assert task in standalone.children(recursive=True)
+    task.kill()
+    return str(seen["log"])
+
+
 # ---- sessions, which end by themselves
 
-SESSION, ROLE_NAME, LIFETIME_S = "session", "models", 40
+ROLE_NAME, LIFETIME_S = "models", 40
 ANYBODY = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 
 
@@ -120,20 +203,12 @@ def sessions(stack: Stack, airflow: AirflowStandalone, accepted: ModelEndpoints)
     document["connector"]["client_config"]["read_timeout"] = 1
     del document["connector"]["credential"]
     document["rotation"] = {"source": "assume_role", "role_arn": role_arn}
-    path = stack.folder / "blueprints" / f"{SESSION}.yaml"
-    path.write_text(yaml.safe_dump(document))
-    until(lambda: SESSION in offered(airflow), "the DAG's form names the blueprint")
+    (stack.folder / "blueprints" / f"{SESSION}.yaml").write_text(yaml.safe_dump(document))
     yield account
     # The chain of runs ends with the model.
     assert airflow.run(TEARDOWN, {"blueprint": SESSION}).state == "success"
-    path.unlink()
     account.delete_role(ROLE_NAME)
     accepted.use_account(None)
-
-
-def offered(airflow: AirflowStandalone) -> list[str]:
-    params = airflow.api.get(f"/api/v2/dags/{PROVISION}/details").json()["params"]
-    return list(params["blueprint"]["schema"].get("enum", []))
 
 
 def planned(airflow: AirflowStandalone) -> list[dict[str, Any]]:
@@ -142,11 +217,11 @@ def planned(airflow: AirflowStandalone) -> list[dict[str, Any]]:
     return [run for run in runs if run["dag_run_id"].startswith("due__")]
 
 
-def until(done: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
+def until(done: Callable[[], bool], what: str, timeout_s: float = 120.0, every_s: float = 0.25) -> None:
     deadline = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.25)
+        time.sleep(every_s)
 
 
 def test_a_run_plans_the_next_one_for_when_the_session_is_due_and_that_one_replaces_it(

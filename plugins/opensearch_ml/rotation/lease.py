@@ -137,17 +137,25 @@ class Lease:
 
 
 def is_alive(hook: OpenSearchMLHook, blueprint: Blueprint, seen: Situation, lease_s: float) -> bool:
-    """Watch another run's lease until it stirs, or for as long as that may take.
+    """Watch another run's lease until it stirs twice, or for as long as that may take.
+
+    Once is no proof of life: the cluster may still do what a run had sent before it was killed.
 
     :param seen: what was found first.
-    :return: False if nothing has stirred: it is dead.
+    :return: False if it is dead: what stands may be another thing than what was found first.
     """
     log.info("run %s rotates %s; watching for %.0f s whether it lives", seen.holder, blueprint.name, lease_s)
+    stirred, last = 0, _traces(seen)
     until = time.monotonic() + lease_s
     while time.monotonic() < until:
         time.sleep(min(WATCH_EVERY_S, lease_s / 3))
-        if _traces(look(hook, blueprint)) != _traces(seen):
+        found = look(hook, blueprint)
+        if (now := _traces(found)) == last:
+            continue
+        stirred += 1
+        if stirred > 1 or found.holder is None:  # nobody holds it any more: that run has come to its end
             return True
+        last, until = now, time.monotonic() + lease_s
     return False
 
 

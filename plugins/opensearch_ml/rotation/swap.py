@@ -13,30 +13,20 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime, timezone
 
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import OpenSearchMLError, RotationFailed
+from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.embedding import other_vectors
-from opensearch_ml.rotation.lease import Lease, LeaseLost, is_alive
+from opensearch_ml.rotation.lease import LeaseLost, is_alive
 from opensearch_ml.rotation.look import look
-from opensearch_ml.rotation.record import (
-    DEFAULT_LIMITS,
-    Journal,
-    Limits,
-    Outcome,
-    RotationRecord,
-    Step,
-    StepTime,
-    no_journal,
-)
-from opensearch_ml.rotation.situation import CLAIMED, Connector, Move, Situation, marks_of, next_move, reasons, tellable
-from opensearch_ml.rotation.source import CredentialSource, NextCredential
+from opensearch_ml.rotation.record import DEFAULT_LIMITS, Journal, Limits, RotationRecord, Step, no_journal
+from opensearch_ml.rotation.run import Run
+from opensearch_ml.rotation.situation import CLAIMED, Connector, Move, marks_of, next_move, tellable
+from opensearch_ml.rotation.source import CredentialSource
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import connector as connectors
-from opensearch_ml.steps import model as models
 
 log = logging.getLogger(__name__)
 
@@ -65,32 +55,8 @@ def rotate(
     return _Rotation(hook, blueprint, source, tellable(token), limits, force, allowing, on_step).run()
 
 
-class _Rotation:
-    """One run; its attributes are what it has seen and done so far."""
-
-    def __init__(
-        self,
-        hook: OpenSearchMLHook,
-        blueprint: Blueprint,
-        source: CredentialSource,
-        token: str,
-        limits: Limits,
-        force: bool,
-        allowing: Callable[[], AbstractContextManager[object]],
-        on_step: Journal,
-    ) -> None:
-        self.hook, self.blueprint, self.source = hook, blueprint, source
-        self.token, self.limits, self.force = token, limits, force
-        self.allowing, self.on_step = allowing, on_step
-        self.lease = Lease(hook, token, limits.lease_s)
-        self.found = Situation(None, None)
-        self.why: tuple[str, ...] = ()
-        self.new: NextCredential | None = None
-        self.switch: Switch | None = None
-        self.at: Step | None = None
-        self.steps: list[StepTime] = []
-        self.details: list[str] = []
-        self.tested = self.proven = self.nodes = 0
+class _Rotation(Run):
+    """The steps of a run, in their order, and the ways out."""
 
     def run(self) -> RotationRecord:
         with self.lease:
@@ -102,14 +68,6 @@ class _Rotation:
 
     # ---- what to do
 
-    def look(self) -> None:
-        self.found = look(self.hook, self.blueprint)
-        if self.found.live is None:
-            made = models.made_from(self.hook, self.blueprint.name)
-            raise failures.nothing_to_rotate(self.blueprint, self.found, made)
-        serves = self.source.serves(self.live.mark)
-        self.why = reasons(self.live, serves=serves, force=self.force, token=self.token)
-
     def nobody_lives(self) -> bool:
         if self.found.holder in (None, "", self.token):
             return True
@@ -117,6 +75,7 @@ class _Rotation:
             return False
         log.warning("run %s is dead; this run goes on where it stopped", self.found.holder)
         self.details.append(f"taken over from run {self.found.holder}, which was killed")
+        self.look()
         return True
 
     def go_on(self) -> RotationRecord:
@@ -371,61 +330,3 @@ class _Rotation:
             left = candidate.delete_connectors(self.hook, ids)
         self.details += left
         return left
-
-    # ---- what it tells
-
-    @property
-    def live(self) -> Connector:
-        assert self.found.live is not None  # noqa: S101 `look` has made sure
-        return self.found.live
-
-    @property
-    def model_id(self) -> str:
-        return str((self.found.model or {}).get("id", ""))
-
-    @contextmanager
-    def step(self, step: Step) -> Iterator[None]:
-        self.lease.check()
-        self.at = step
-        self.on_step(step, "before")
-        started, clock = datetime.now(timezone.utc), time.monotonic()
-        log.info("%s: %s", self.blueprint.name, step.value)
-        yield
-        self.steps.append(
-            StepTime(step.value, started.isoformat(timespec="milliseconds"), round(time.monotonic() - clock, 3))
-        )
-        self.on_step(step, "after")
-
-    def failed(self, error: Exception, at: Step | None, serves: str) -> RotationFailed:
-        step = at.value if at else "the first look"
-        return failures.refused(self.blueprint, error, step=step, serves=serves, redact=self.hook.redact)
-
-    def busy(self, holder: str | None) -> RotationRecord:
-        self.details.append(f"run {holder} rotates it" if holder else "somebody has deleted its canary")
-        return self.record("busy")
-
-    def record(self, outcome: Outcome, old: Connector | None = None) -> RotationRecord:
-        rotated = outcome == "rotated"
-        live = look(self.hook, self.blueprint).live if rotated else self.found.live
-        mark = (live.mark if live else None) or ""
-        if old and old.mark == mark and "forced" in self.why and self.blueprint.connector.references:
-            origin = self.blueprint.credential_origin
-            self.details.append(f"the credential is the same as before: change {origin} for a new one")
-        return RotationRecord(
-            outcome=outcome,
-            blueprint=self.blueprint.name,
-            model_id=self.model_id,
-            source=self.source.name,
-            why=self.why if rotated else (),
-            old_connector=old.id if old else "",
-            new_connector=live.id if live else "",
-            old_mark=(old.mark if old else None) or "",
-            new_mark=mark,
-            version=self.new.version if self.new else "",
-            steps=tuple(self.steps),
-            test_predicts=self.tested,
-            proof_predicts=self.proven,
-            nodes=self.nodes,
-            next_due=self.source.due(mark or None),
-            details=tuple(self.details),
-        )

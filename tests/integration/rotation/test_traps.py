@@ -14,7 +14,7 @@ import pytest
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import InUse, RotationFailed
+from opensearch_ml.errors import DeployFailed, InUse, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation import prove
 from opensearch_ml.rotation.look import canaries, look
@@ -266,3 +266,16 @@ def test_the_predictor_tells_when_a_node_has_switched_and_nothing_else_changes_i
     hook.update_model(model_id, {"connector_id": live.id})
     assert prove.until_every_node_serves(hook, model_id, before, timeout_s=10) == 1
     assert hook.predictors(model_id) != before
+
+
+def test_a_switch_that_no_node_has_made_is_not_taken_for_done(
+    hook: OpenSearchMLHook, cluster: Cluster, chat: Chat, keys: ModelEndpoints
+) -> None:
+    # The server answers 200 here too, and its node goes on with the old connector; as one does that has yet to switch.
+    model_id = provision(hook, chat(), {"openAI_key": OLD})
+    before = hook.predictors(model_id)
+    hook.update_model(model_id, {"connector_id": "does-not-exist"})
+    with pytest.raises(DeployFailed, match="1 of 1 nodes still serve the old connector") as refused:
+        prove.until_every_node_serves(hook, model_id, before, timeout_s=1)
+    assert next(iter(before)) in refused.value.evidence
+    assert keys_served(keys, cluster, model_id) == {bearer_fingerprint(OLD)}

@@ -150,6 +150,8 @@ def load(
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdin
+    assert process.stdout
     try:
         process.stdin.write(json.dumps(wanted) + "\n")
         process.stdin.flush()

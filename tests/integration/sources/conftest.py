@@ -27,8 +27,9 @@ NOWHERE = json.dumps({"conn_type": "opensearch", "host": "127.0.0.1", "port": 9}
 
 
 @pytest.fixture
-def nowhere() -> Iterator[OpenSearchMLHook]:
-    """A hook that keeps secrets; its cluster is not there, because a source asks none."""
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenSearchMLHook]:
+    """A hook that keeps secrets; its cluster is not there, because a source asks it for nothing but which one it is."""
+    monkeypatch.setattr(OpenSearchMLHook, "cluster_uuid", lambda _: "nowhere")
     with connections(opensearch_default=NOWHERE):
         yield OpenSearchMLHook()
 

@@ -60,7 +60,9 @@ def served(*predictors: dict[str, str], timeout_s: float = 5) -> int:
 
 def test_the_last_node_is_waited_for() -> None:
     lagging = {"one": "c", "two": "b"}
-    assert served(OLD, lagging, lagging, NEW) == 2
+    looks = iter([OLD, lagging, lagging, NEW])
+    assert prove.until_every_node_serves(Hook(looks), "m", OLD, timeout_s=5) == 2
+    assert list(looks) == []
 
 
 def test_a_node_that_is_loading_is_waited_for() -> None:
