@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+import requests
 import yaml
 
 from local.airflow_standalone import AirflowStandalone, DagRun
+from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
 from tests.conftest import Cluster
 from tests.e2e.conftest import FLEET, FLEET_BROKEN, ONE_OF_EACH, TEARDOWN, objects, state_of, told
@@ -168,3 +172,59 @@ def test_what_is_wanted_no_more_is_told_and_deleted_only_with_prune(
     assert [objects(e2e_cluster, name)["models"] for name in FLEET] == [1, 0, 0]
     assert objects(e2e_cluster, FLEET[0]) == ONE_OF_EACH
     assert airflow.run(TEARDOWN, {"blueprint": FLEET[0], "opensearch_conn_id": "os_fleet"}).state == "success"
+
+
+@pytest.mark.slow  # make test-fleets
+def test_a_killed_task_goes_on_where_it_stopped_and_every_model_is_told_of_once(
+    airflow: AirflowStandalone, e2e_cluster: Cluster, e2e_endpoints: ModelEndpoints, stack: Stack, target: Path
+) -> None:
+    patient(stack)
+    write(target, blueprints=["fleet_*"])
+    e2e_endpoints.behave(family="openai", delay_s=20.0)  # made, deployed, and not asked yet
+    run = airflow.trigger(RECONCILE, {"targets": ["fleet"], "apply": "always"})
+    until(lambda: are_made(e2e_cluster), "the models are made", 120.0)
+    kill(airflow, next(task["id"] for task in run.tasks() if task["task_id"] == "fleet.apply"))
+    made = made_for(e2e_cluster)
+    e2e_endpoints.behave_normally()
+    assert run.wait() == "success", told(run, "fleet.summary")
+    [apply] = [task for task in run.tasks() if task["task_id"] == "fleet.apply"]
+    assert (apply["state"], apply["try_number"]) == ("success", 2)
+    assert made_for(e2e_cluster) == made
+    made_by = {"source_dag_id": RECONCILE, "source_run_id": run.run_id}
+    events = airflow.api.get("/api/v2/assets/events", params=made_by).json()["asset_events"]
+    assert {event["uri"]: event["extra"]["model_id"] for event in events} == {
+        f"opensearch-ml://fleet/{name}": model_id for name, model_id in made.items()
+    }
+    assert len(events) == len(FLEET)
+    again = reconcile(airflow, apply="always")
+    assert (again.state, *states(again, "apply")) == ("success", "skipped")
+
+
+def are_made(cluster: Cluster) -> bool:
+    """Whether all models of the fleet are there; while the very first one makes the index, the search is refused."""
+    with suppress(requests.HTTPError):
+        return len(made_for(cluster)) == len(FLEET)
+    return False
+
+
+def made_for(cluster: Cluster) -> dict[str, str]:
+    """The ids of the fleet's models, by blueprint; each has one."""
+    found = [one for one in cluster.search("models") if one.get("name") in FLEET]
+    assert len(found) == len({one["name"] for one in found})
+    return {one["name"]: one["id"] for one in found}
+
+
+def patient(stack: Stack) -> None:
+    """Let the connectors wait for a slow platform, and no file have findings."""
+    (stack.folder / "blueprints" / f"{FLEET_BROKEN}.yaml").unlink(missing_ok=True)
+    for name in FLEET:
+        path = stack.folder / "blueprints" / f"{name}.yaml"
+        path.write_text(path.read_text().replace("read_timeout: 1", "read_timeout: 60"))
+
+
+def kill(airflow: AirflowStandalone, task_instance_id: str) -> None:
+    """Kill the process that runs a task; the one that watches it stays."""
+    family = psutil.Process(airflow.pid).children(recursive=True)
+    named = {one.pid: one for one in family if task_instance_id in " ".join(one.cmdline())}
+    [running] = [one for one in named.values() if one.ppid() in named or len(named) == 1]
+    running.kill()
