@@ -12,6 +12,7 @@ import pytest
 from airflow.serialization.definitions.operatorlink import XComOperatorLink
 
 from local.model_endpoints.process import ModelEndpoints
+from opensearch_ml import assets
 from opensearch_ml.links import OpenSearchConnectorLink, OpenSearchModelLink
 from tests.conftest import OPENAI_KEY, Cluster, connections, write_target
 from tests.dags.conftest import Run
@@ -187,12 +188,18 @@ def test_nothing_but_ids_and_addresses_is_left_in_airflow(ready: Cluster, run_da
         ("it", "return_value"),
         ("it", OpenSearchConnectorLink.key),
         ("it", "_link_OpenSearchConnectorLink"),
+        ("it", assets.NOTED),
     }
     assert set(connector.xcoms().values()) == {
         connector.returned,
         f"{ready.url}/_plugins/_ml/connectors/{connector.returned}",
+        f"connector of {EMBEDDING} {connector.returned}: created",
     }
-    assert set(model.xcoms().values()) == {model.returned, f"{ready.url}/_plugins/_ml/models/{model.returned}"}
+    assert set(model.xcoms().values()) == {
+        model.returned,
+        f"{ready.url}/_plugins/_ml/models/{model.returned}",
+        f"model {EMBEDDING} {model.returned}: created",
+    }
     everything = json.dumps([connector.log, model.log, str(connector.xcoms()), str(model.xcoms())])
     for secret in (OPENAI_KEY, ready.admin_password):
         assert secret not in everything
