@@ -4,7 +4,11 @@
 `plan` holds one against the other as a pure function, and `shown` tells the outcome to people. A plan is a value
 (`changes`), `limits` says when it is too much, `adoption` how a model that others made becomes ours without a write
 that its callers notice. `serving` asks the sources whether credentials still serve, each once; `masking` keeps secrets
-out of what is told. Nothing in this package writes.
+out of what is told. None of these writes.
+
+`approved` says what of a plan may be done, small enough for an XCom; `apply` does it, a stage at a time: `deciding`
+holds the approval against the plan of that moment, `making` makes many models at once, `doing` mends everything else
+by the steps of the other DAGs, `pruning` deletes. `applied` is what became of it.
 """
 
 from __future__ import annotations

@@ -87,6 +87,6 @@ def _delete_empty(hook: OpenSearchMLHook, group_ids: Iterable[str]) -> list[str]
     for group in hook.search_model_groups({"ids": {"values": sorted(group_ids)}}):
         ours = GROUP_MARK in (group.get("description") or "")
         if ours and not hook.search_models({"term": {"model_group_id": group["id"]}}):
-            hook.delete_model_group(group["id"])
+            persistently(partial(hook.delete_model_group, group["id"]))
             deleted.append(group["id"])
     return deleted

@@ -32,7 +32,7 @@ def ensure_ml_settings(hook: OpenSearchMLHook, wanted: Mapping[str, bool]) -> Ch
     """
     differing = differing_settings(wanted, hook.cluster_settings())
     if differing:
-        hook.put_cluster_settings(differing)
+        persistently(lambda: hook.put_cluster_settings(differing))
     return changed("ML cluster settings", (f"{name} = {str(value).lower()}" for name, value in differing.items()))
 
 

@@ -11,6 +11,7 @@ from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.fleet import adoption
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.situation import CANARY_PREFIX
 from opensearch_ml.rotation.supply import Supply
 from opensearch_ml.steps.changed import Action, Changed
@@ -128,7 +129,7 @@ def delete_if_unused(hook: OpenSearchMLHook, connector_id: str) -> Changed:
     if users := users_of(hook, connector_id):
         return Changed("connector", "left", connector_id, (f"used by model {', '.join(users)}",))
     try:
-        hook.delete_connector(connector_id)
+        persistently(lambda: hook.delete_connector(connector_id))
     except InUse as refusal:
         log.warning("connector %s is used by no model, yet the server keeps it: %s", connector_id, refusal.evidence)
         return Changed("connector", "left", connector_id, ("the server takes it for used; a later run tries again",))

@@ -198,7 +198,7 @@ def delete_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
             return Changed(what, "left", group["id"], ("it was not made by us",))
         if others := hook.search_models({"term": {"model_group_id": group["id"]}}):
             return Changed(what, "left", group["id"], (f"it holds model {', '.join(m['id'] for m in others)}",))
-        hook.delete_model_group(group["id"])
+        persistently(partial(hook.delete_model_group, group["id"]))
         return Changed(what, "deleted", group["id"])
     return Changed(f"model group {name}", "unchanged", details=("there is none",))
 

@@ -13,13 +13,17 @@ import pytest
 from opensearch_ml import fingerprint
 from opensearch_ml.budget import Budget
 from opensearch_ml.errors import Conflict, RequestRefused, Unreachable
+from opensearch_ml.fleet import adoption
 from opensearch_ml.fleet.applied import Applied, Outcome
 from opensearch_ml.fleet.approved import Approved, approved
 from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
 from opensearch_ml.fleet.crew import Turn, each
 from opensearch_ml.fleet.deciding import decide
+from opensearch_ml.fleet.found import Fleet
+from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import once
 from opensearch_ml.steps.once import Maker, create_each_once
+from tests.unit.core import fleets
 
 SWAP = Change(Kind.SWAP, "chat", differences=(Difference("parameters.model", "small", "large"),))
 UPDATE = Change(Kind.UPDATE, "chat", differences=(Difference("model.description", None, "new"),))
@@ -311,3 +315,61 @@ def test_a_fingerprint_is_computed_once_and_what_is_remembered_tells_no_secret()
     assert all(fingerprint.matches(known, credential) for _ in range(100))
     assert time.process_time() - started < 1.0
     assert "a-secret-of-this-test" not in repr(fingerprint._remembered)
+
+
+# ---- what others made
+
+
+def adopted_world():
+    chat = fleets.blueprint()
+    described = adoption.described("By hand", "chat", fleets.RIGHT)
+    return chat, fleets.foreign(chat, "theirs"), fleets.model(chat, "m", "theirs", description=described)
+
+
+def test_the_connector_of_an_adopted_model_is_known_to_be_of_others():
+    chat, connector, model = adopted_world()
+    live = Fleet([connector], [model], fleets.VERSION).situation(chat).live
+    assert live is not None
+    assert (live.id, live.others, live.mark, live.differs) == ("theirs", True, fleets.RIGHT, ())
+
+
+def test_an_adopted_model_that_is_wanted_no_more_loses_its_mark_alone():
+    _, connector, model = adopted_world()
+    change = fleets.only(fleets.planned([], fleets.cluster([connector], [model])))
+    assert (change.kind, change.models, change.connectors) == (Kind.ORPHAN, ("m",), ())
+    assert [(one.path, one.after) for one in change.differences] == [("model.description", "By hand")]
+
+
+def test_an_adopted_model_on_a_connector_of_ours_is_deleted_like_any_other():
+    chat, _, model = adopted_world()
+    ours = fleets.connector(chat, "ours")
+    change = fleets.only(fleets.planned([], fleets.cluster([ours], [{**model, "connector_id": "ours"}])))
+    assert (change.kind, change.models, change.connectors, change.differences) == (Kind.ORPHAN, ("m",), ("ours",), ())
+
+
+class Puts:
+    """A hook to which a switch writes."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, object]] = []
+
+    def predictors(self, model_id: str) -> dict[str, str]:
+        return {}
+
+    def get_connector(self, connector_id: str) -> dict[str, str]:
+        return {"id": connector_id}
+
+    def update_model(self, model_id: str, body: dict[str, object]) -> None:
+        self.bodies.append(dict(body))
+
+
+def test_a_switch_takes_the_mark_away_in_the_same_request_and_the_way_back_brings_it_again():
+    chat, _, model = adopted_world()
+    hook = Puts()
+    switch = Switch(hook, chat, model, to="ours", new=None, token="run-1", back_to="theirs")
+    switch.forth()
+    switch.back()
+    assert hook.bodies == [
+        {"connector_id": "ours", "description": "By hand"},
+        {"connector_id": "theirs", "description": model["description"]},
+    ]
