@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 TASK_REFRESH_S = (0.3, 0.4, 0.5, 1.0, 2.0)
 COLLISION_S = 1.0  # a deployment that collides with another one fails in far less
-LOOK_EVERY_S = 0.05
+LOOK_EVERY_S, LOOK_AT_LEAST_EVERY_S = 0.05, 0.5
 DEPLOY_S = 300.0  # one takes 0.1 s; a node deploys them one after the other, and queues a hundred
 # Two deployments of one model at once, or a predict that deploys it by itself: one fails with these words.
 COLLISIONS = ("Duplicate deploy model task", "version conflict")
@@ -83,10 +84,11 @@ def deploy(hook: OpenSearchMLHook, model_id: str, *, timeout_s: float = DEPLOY_S
     task_id = start_deployment(hook, model_id)
     if task_id is None:
         return
+    pauses = _growing()
     while not (seen := look_at_deployment(hook, model_id, task_id)).done:
         if time.monotonic() > until:
             raise not_in_time(model_id, seen)
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(next(pauses))
 
 
 def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | None) -> Deployment:
@@ -177,6 +179,7 @@ def _failed(task: dict[str, Any] | None, model_id: str, seen: str) -> Deployment
 
 def _raise_on_collision(hook: OpenSearchMLHook, task_id: str) -> None:
     until = time.monotonic() + COLLISION_S
+    pauses = _growing()
     while time.monotonic() < until:
         task = hook.get_task(task_id) or {}
         if task.get("state") not in states.TASK_INTERMEDIATE:
@@ -185,7 +188,15 @@ def _raise_on_collision(hook: OpenSearchMLHook, task_id: str) -> None:
                     "the deployment collided with another one", evidence=_why(task, task_id), fix="deploy again"
                 )
             return
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(next(pauses))
+
+
+def _growing() -> Iterator[float]:
+    # Most end within the first; a node that is busy is not asked all the time.
+    pause_s = LOOK_EVERY_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, LOOK_AT_LEAST_EVERY_S)
 
 
 def _collided(task: dict[str, Any] | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.integration.fleet.test_plan_live import (
 
 pytestmark = pytest.mark.slow
 
+MOST_SEARCHES = 10
 PLAN_ONLY = ("broken file",)
 
 
@@ -51,8 +53,12 @@ def test_many_are_made_at_once_and_each_exactly_once(
     more(world, make_blueprint, "model_inside", inline=True)
     plan = world.plan()
     before = counts(cluster)
+    world.sent.clear()
     done = apply_plan(world, plan)
     assert outcomes(done) == dict.fromkeys([*names, "model_inside"], "done")
+    searches = [one for one in world.sent if one.startswith("search_")]
+    print(f"{len(done)} made: {len(world.sent)} requests, {len(searches)} of them searches: {Counter(world.sent)}")
+    assert len(searches) <= MOST_SEARCHES  # whatever the number of models
     assert all("answered" in one.told for one in done)
     assert all(world.ml("GET", f"models/{one.model_id}")["model_state"] == "DEPLOYED" for one in done)
     assert counts(cluster) == {

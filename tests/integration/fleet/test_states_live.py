@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from tests.integration.fleet.applies import apply_plan, outcomes
 from tests.integration.fleet.conftest import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+LEFT_TO_US = {
+    "plugins.ml_commons.sync_up_job_interval_in_seconds": 1,
+    "plugins.ml_commons.model_auto_redeploy.enable": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +53,8 @@ def pair(
     key = json.dumps({"conn_type": "generic", "password": OPENAI_KEY})
     with connections(opensearch_default=two_nodes.connection(), openai_default=key):
         hook = OpenSearchMLHook()
-        # Else the server mends it by itself, sooner or later.
-        hook.put_cluster_settings({"plugins.ml_commons.model_auto_redeploy.enable": False})
+        # Else the server mends it by itself, sooner or later, and sees only after ten seconds that it is to be mended.
+        hook.put_cluster_settings(LEFT_TO_US)
         made.models["model_1"] = provision(hook, made.write(make_blueprint("model_1")))
         two_nodes.writes()
         yield made
@@ -67,9 +73,13 @@ def mend(world: World, state: str) -> None:
 
 def test_a_model_that_one_of_two_nodes_lacks_is_deployed_there(pair: World) -> None:
     model_id = pair.models["model_1"]
-    first = next(iter(pair.ml("GET", f"profile/models/{model_id}")["nodes"]))
-    pair.ml("POST", "models/_undeploy", {"model_ids": [model_id], "node_ids": [first]})
-    pair.cluster.writes()
+    pair.cluster.opensearch.stop_node(2)
+    pair.cluster.opensearch.start_node(2)
+    pair.cluster.opensearch.wait_until_healthy()
+    until = time.monotonic() + 60
+    while pair.ml("GET", f"models/{model_id}")["model_state"] != "PARTIALLY_DEPLOYED":
+        assert time.monotonic() < until
+        time.sleep(0.2)
     mend(pair, "PARTIALLY_DEPLOYED")
     assert len(pair.ml("GET", f"profile/models/{model_id}")["nodes"]) == 2
 
