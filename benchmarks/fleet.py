@@ -138,7 +138,7 @@ def make(hook: OpenSearchMLHook, key: str, blueprint: Blueprint) -> dict[str, st
     model = hook.register_model(bodies.model(blueprint, model_group_id=group, connector_id=connector))
     persistently(partial(deploy, hook, model))
     assert blueprint.smoke_test is not None
-    hook.predict(model, {"parameters": blueprint.smoke_test.parameters})
+    hook.predict(model, blueprint.smoke_test.parameters)
     return {"connector": connector, "group": group, "model": model}
 
 

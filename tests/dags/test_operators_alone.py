@@ -193,12 +193,12 @@ def test_nothing_but_ids_and_addresses_is_left_in_airflow(ready: Cluster, run_da
     assert set(connector.xcoms().values()) == {
         connector.returned,
         f"{ready.url}/_plugins/_ml/connectors/{connector.returned}",
-        f"connector of {EMBEDDING} {connector.returned}: created",
+        f"connector of {EMBEDDING} {connector.returned} created",
     }
     assert set(model.xcoms().values()) == {
         model.returned,
         f"{ready.url}/_plugins/_ml/models/{model.returned}",
-        f"model {EMBEDDING} {model.returned}: created",
+        f"model {EMBEDDING} {model.returned} created",
     }
     everything = json.dumps([connector.log, model.log, str(connector.xcoms()), str(model.xcoms())])
     for secret in (OPENAI_KEY, ready.admin_password):
