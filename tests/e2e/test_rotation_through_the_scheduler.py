@@ -34,7 +34,7 @@ from tests.e2e.conftest import (
 )
 from tests.integration.rotation.world import load
 
-pytestmark = pytest.mark.slow  # make test-rotation
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # make test-rotation; the first one starts the stack
 
 ROTATE = "opensearch_ml_rotate_credentials"
 BLUEPRINT, CONNECTION = ROTATING[0], "rotated_key"
