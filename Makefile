@@ -83,8 +83,9 @@ format: $(INSTALLED)  ## let ruff write the format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: $(INSTALLED)  ## provisioning beside no-op tasks, and 100 rotations, each beside bare API calls; parsing the DAG files
+bench: $(INSTALLED)  ## one chain, a fleet of 100 and of 1,000, 100 rotations, beside bare API calls; parsing (50 minutes)
 	@$(BIN)/python -m benchmarks.provision
+	@$(BIN)/python -m benchmarks.fleet
 	@$(BIN)/python -m benchmarks.rotation
 	@$(BIN)/python -m benchmarks.parsing
 

@@ -17,10 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from benchmarks.measuring import counted, run, seconds
+from benchmarks.peer import environment
+from benchmarks.peer.command import Cluster, Peer, provision
 from local.airflow_standalone import REPOSITORY
 from local.stack import PLATFORM_CONNECTION, Stack
 from opensearch_ml import OWNER, bodies, canonical, folders
@@ -29,12 +32,13 @@ from opensearch_ml.errors import InUse
 from opensearch_ml.fleet.apply import AT_ONCE
 from opensearch_ml.fleet.planning import plan_for
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.operators.fleet import BATCHES_AT_ONCE
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 
 MODELS = int(os.environ.get("MODELS", "100"))
+PEER_MODELS = 10
 FLEET = int(os.environ.get("FLEET", "1000"))
-BATCHES_AT_ONCE = 4  # of the DAG
 RECONCILE, TARGET = "opensearch_ml_reconcile", "local"
 APPLY = {"apply": "always", "targets": [TARGET]}
 LANES = BATCHES_AT_ONCE * AT_ONCE
@@ -72,13 +76,18 @@ def from_empty(stack: Stack, folder: Path) -> None:
     bare_s = bare(hook, loaded, key)
     dag_s = run(stack.airflow, RECONCILE, APPLY)
     again_s = run(stack.airflow, RECONCILE, APPLY)
-    print(f"\n| {MODELS} models from empty, {LANES} at once | seconds | x bare API calls |\n|---|---|---|")
-    for name, took_s in (
-        ("bare: create, register, deploy, ask", bare_s),
-        ("the DAG", dag_s),
-        ("the DAG again, nothing to do", again_s),
+    peer_s = by_the_peer(stack, unmarked(loaded[0], key))
+    print(
+        f"\n| from empty, {LANES} at once | models | seconds | seconds each | x bare API calls |\n|---|---|---|---|---|"
+    )
+    for name, models, took_s in (
+        ("bare: create, register, deploy, ask", MODELS, bare_s),
+        ("the DAG", MODELS, dag_s),
+        ("the DAG again, nothing to do", MODELS, again_s),
+        ("opensearch-py-ml's command line, one by one, not asked", PEER_MODELS, peer_s),
     ):
-        print(f"| {name} | {took_s:.1f} | {took_s / bare_s:.2f} |")
+        each_s = took_s / models
+        print(f"| {name} | {models} | {took_s:.1f} | {each_s:.2f} | {each_s / (bare_s / MODELS):.2f} |")
 
 
 def converged(stack: Stack, folder: Path) -> None:
@@ -131,15 +140,32 @@ def bare(hook: OpenSearchMLHook, blueprints: list[Blueprint], key: str) -> float
 
 def make(hook: OpenSearchMLHook, key: str, blueprint: Blueprint) -> dict[str, str]:
     """Make one model, wait until it is deployed, and ask it."""
-    body = canonical.connector_body(blueprint, {"openAI_key": key}, "bare")
-    unmarked = {name: value for name, value in body["parameters"].items() if not name.startswith(OWNER)}
-    connector = hook.create_connector({**body, "parameters": unmarked})
+    connector = hook.create_connector(unmarked(blueprint, key))
     group = hook.create_model_group(bodies.model_group(blueprint))
     model = hook.register_model(bodies.model(blueprint, model_group_id=group, connector_id=connector))
     persistently(partial(deploy, hook, model))
     assert blueprint.smoke_test is not None
     hook.predict(model, blueprint.smoke_test.parameters)
     return {"connector": connector, "group": group, "model": model}
+
+
+def unmarked(blueprint: Blueprint, key: str) -> dict[str, Any]:
+    """Return a connector's body as somebody else would write it."""
+    body = canonical.connector_body(blueprint, {"openAI_key": key}, "bare")
+    others = {name: value for name, value in body["parameters"].items() if not name.startswith(OWNER)}
+    return {**body, "parameters": others}
+
+
+def by_the_peer(stack: Stack, body: dict[str, Any]) -> float:
+    """Have the peer make `PEER_MODELS`; return the seconds, without its installation and set-up."""
+    cluster = stack.opensearch
+    program = environment.install()
+    with tempfile.TemporaryDirectory() as folder:
+        told = Cluster(cluster.url, cluster.admin_user, cluster.ca_path, cluster.admin_password)
+        peer = Peer(program, Path(folder), told)
+        peer.set_up()
+        names = [f"By the peer {number}" for number in range(PEER_MODELS)]
+        return sum(one.seconds for one in provision(peer, names, body))
 
 
 def deploy(hook: OpenSearchMLHook, model_id: str) -> None:

@@ -27,6 +27,7 @@ from opensearch_ml.folders import catalog
 from opensearch_ml.notifications import OpenSearchMLNotifier
 from opensearch_ml.operators.fleet import (
     APPLY,
+    BATCHES_AT_ONCE,
     DELETIONS,
     NEVER,
     SETTINGS,
@@ -111,7 +112,7 @@ with DAG(
                 target=target,
                 approve_task_id=approve.task_id,
                 map_index_template="{{ task.names }}",
-                max_active_tis_per_dagrun=4,
+                max_active_tis_per_dagrun=BATCHES_AT_ONCE,
                 trigger_rule="all_done",
             ).expand(approved=plan.output)
             announce = OpenSearchAnnounceModelsOperator(

@@ -35,6 +35,7 @@ PLANNED, SETTINGS, DELETIONS = "opensearch_ml_plan", "settings", "deletions"
 APPROVED, RESULTS = "opensearch_ml_approved", "opensearch_ml_results"
 NOT_ASKED = {"target": ""}
 ANSWER_WITHIN = timedelta(days=1)
+BATCHES_AT_ONCE = 4  # on one cluster
 BLOCKS_TOLD = 20
 NOT_IN_A_GROUP_ID = re.compile(r"[^A-Za-z0-9_-]")
 LAST = (Kind.CLEAN, Kind.ORPHAN)
