@@ -6,15 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opensearch_ml import credentials
 from opensearch_ml.budget import Budget
 from opensearch_ml.errors import Final, OpenSearchMLError, Transient, Unreachable
 from opensearch_ml.fleet import doing, pruning
 from opensearch_ml.fleet.applied import Applied, Outcome
+from opensearch_ml.fleet.applying import Applying
 from opensearch_ml.fleet.approved import Approved
 from opensearch_ml.fleet.changes import Change, Kind
 from opensearch_ml.fleet.crew import Turn, each
@@ -27,11 +27,6 @@ from opensearch_ml.rotation.sources import supply_for
 from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
 from opensearch_ml.steps.explain import explain
 
-if TYPE_CHECKING:
-    from opensearch_ml.catalog import Catalog
-    from opensearch_ml.hook import OpenSearchMLHook
-    from opensearch_ml.targets import Target
-
 __all__ = ["Applied", "Applying", "Approved", "Outcome", "apply_stage"]
 
 log = logging.getLogger(__name__)
@@ -39,28 +34,6 @@ log = logging.getLogger(__name__)
 AT_ONCE = 2
 WAITING = 64  # swaps that wait for calls in flight to end, on top of those that do something
 TOLD_CHARACTERS = 1_000
-
-
-@dataclass(frozen=True)
-class Applying:
-    """Who applies to which cluster.
-
-    :param admin: who writes settings and role mappings, if not the user of `hook`.
-    :param aws_conn_id: who asks AWS, as for `plan_for`.
-    :param token: of the run; a retry has the same one, and goes on with what it began.
-    """
-
-    hook: OpenSearchMLHook
-    catalog: Catalog
-    target: Target
-    admin: OpenSearchMLHook | None
-    aws_conn_id: str | None
-    token: str
-
-    @property
-    def acting(self) -> OpenSearchMLHook:
-        """The hook of who writes what all models of the cluster share."""
-        return self.admin or self.hook
 
 
 def apply_stage(

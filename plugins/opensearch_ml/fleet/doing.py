@@ -8,12 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opensearch_ml import bodies, canonical, credentials, states
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Conflict, NotFound
 from opensearch_ml.fleet import adoption, of_cluster
+from opensearch_ml.fleet.applying import Applying
 from opensearch_ml.fleet.changes import Change
 from opensearch_ml.fleet.crew import Turn
 from opensearch_ml.fleet.of_blueprint import DEPLOYING, STUCK_S
@@ -37,9 +38,6 @@ from opensearch_ml.steps.iam_role import ensure_iam_role, role_on
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from opensearch_ml.steps.role_mapping import ensure_role_mapping
-
-if TYPE_CHECKING:
-    from opensearch_ml.fleet.apply import Applying
 
 SEARCHABLE_S = 10.0  # 2.19 finds an update within a second
 
