@@ -105,9 +105,7 @@ def converged(stack: Stack, folder: Path) -> None:
     idle_s = run(stack.airflow, RECONCILE, APPLY)
     change(folder / "model_0500.yaml" if FLEET > 500 else folder / "model_0001.yaml")
     one_s = run(stack.airflow, RECONCILE, APPLY)
-    command_s, peak_mb = command(
-        "opensearch_ml", "plan", "--target", TARGET, "--targets", str(stack.folder / "targets")
-    )
+    command_s, peak_mb = command("plan", "--target", TARGET, "--targets", str(stack.folder / "targets"))
     print(f"\n| {FLEET} models as they should be | seconds | requests |\n|---|---|---|")
     print(f"| plan, in the task | {plan_s:.2f} ({cpu_s:.2f} of CPU) | {asked.total()} |")
     print(f"| the DAG, nothing to do | {idle_s:.1f} | |")

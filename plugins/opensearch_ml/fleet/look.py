@@ -35,19 +35,20 @@ def look_at_fleet(hook: OpenSearchMLHook, more_connectors: Iterable[str] = ()) -
 def look_at_cluster(
     hook: OpenSearchMLHook,
     target: Target,
+    fleet: Fleet,
     model_names: Mapping[str, str],
     *,
     admin: OpenSearchMLHook | None = None,
 ) -> Cluster:
-    """Look at everything that a plan for a target needs: five requests, or four if it maps no role.
+    """Look at what else a plan for a target needs: with the fleet five requests, or four if it maps no role.
 
     One more asks for the groups of models whose connector does not tell whose they are, if there are such.
 
+    :param fleet: as `look_at_fleet` returned it.
     :param model_names: of the blueprints that are wanted here, by blueprint.
     :param admin: who may read role mappings, if not the user of `hook`.
     Source: ``GET /_cat/plugins``, the two searches, ``GET /_cluster/settings``, ``GET …/api/rolesmapping``.
     """
-    fleet = look_at_fleet(hook, target.adopt.values())
     if asked := _unclear_groups(fleet, model_names):
         groups = hook.search_model_groups({"ids": {"values": asked}})
         marked = frozenset(group["id"] for group in groups if GROUP_MARK in (group.get("description") or ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from opensearch_ml.aws import DEFAULT_CONNECTION, AwsAccess
@@ -12,7 +13,7 @@ from opensearch_ml.catalog import Catalog
 from opensearch_ml.fleet.changes import Plan
 from opensearch_ml.fleet.desired import desired
 from opensearch_ml.fleet.found import Cluster
-from opensearch_ml.fleet.look import look_at_cluster
+from opensearch_ml.fleet.look import look_at_cluster, look_at_fleet
 from opensearch_ml.fleet.of_blueprint import NO_TOKEN
 from opensearch_ml.fleet.plan import plan
 from opensearch_ml.fleet.serving import Serving
@@ -68,10 +69,13 @@ def planned(
 
     :param token: of the run that asks: what it began itself does not keep it from going on.
     """
-    wanted = desired(catalog, target, names, domain_arn=hook.domain_arn, version=hook.version)
+    version = hook.version
+    with ThreadPoolExecutor(1) as beside:  # the cluster searches while the files are read
+        looking = beside.submit(look_at_fleet, hook, target.adopt.values())
+        wanted = desired(catalog, target, names, domain_arn=hook.domain_arn, version=version)
     blueprints = {one.name: one.blueprint for one in wanted if one.blueprint}
     model_names = {name: blueprint.model_name for name, blueprint in blueprints.items()}
-    cluster = look_at_cluster(hook, target, model_names, admin=admin)
+    cluster = look_at_cluster(hook, target, looking.result(), model_names, admin=admin)
     made = plan(
         target,
         wanted,

@@ -10,6 +10,7 @@ from fleets import VERSION, blueprint, canary, connector, foreign, model, stands
 
 from opensearch_ml.bodies import GROUP_MARK
 from opensearch_ml.errors import PermissionDenied, RequestRefused
+from opensearch_ml.fleet.found import Cluster
 from opensearch_ml.fleet.look import look_at_cluster, look_at_fleet
 from opensearch_ml.hook import MAX_HITS, OpenSearchMLHook
 from opensearch_ml.targets import Target
@@ -56,8 +57,13 @@ class Hook:
         return {"ml_full_access": {"users": ["ann"]}}
 
 
+def look(hook: Hook, target: Target, names: dict[str, str], admin: Hook | None = None) -> Cluster:
+    """Look at the fleet and at the rest, as a plan does."""
+    return look_at_cluster(hook, target, look_at_fleet(hook), names, admin=admin)  # type: ignore[arg-type]
+
+
 def asked(hook: Hook, target: Target = MAPS) -> list[str]:
-    look_at_cluster(hook, target, {"chat": CHAT.model_name})  # type: ignore[arg-type]
+    look(hook, target, {"chat": CHAT.model_name})
     return sorted(hook.asked)
 
 
@@ -86,7 +92,7 @@ def test_others_models_cost_nothing_more() -> None:
 def test_groups_are_asked_for_where_the_connector_does_not_tell(connectors: list[Any], found: dict[str, Any]) -> None:
     marked = {"id": "g", "description": f"x {GROUP_MARK}"}
     hook = Hook(connectors, [found], [marked, {"id": "h", "description": "others'"}])
-    seen = look_at_cluster(hook, MAPS, {"chat": "chat"})  # type: ignore[arg-type]
+    seen = look(hook, MAPS, {"chat": "chat"})
     assert sorted(hook.asked).count("groups") == 1
     assert hook.queries[-1] == {"ids": {"values": ["g"]}}
     assert seen.fleet.groups == {"g"}
@@ -104,11 +110,11 @@ def test_mappings_are_read_by_whoever_may_and_a_refusal_is_told() -> None:
         def role_mappings(self) -> dict[str, Any]:
             raise PermissionDenied("no", evidence="403 no permission", fix="")
 
-    found = look_at_cluster(Refused(), MAPS, {})  # type: ignore[arg-type]
+    found = look(Refused(), MAPS, {})
     assert (found.mappings, len(found.unseen)) == (None, 1)
     assert "403 no permission" in found.unseen[0]
     admin = Hook()
-    found = look_at_cluster(Refused(), MAPS, {}, admin=admin)  # type: ignore[arg-type]
+    found = look(Refused(), MAPS, {}, admin)
     assert (found.mappings, admin.asked) == ({"ml_full_access": {"users": ["ann"]}}, ["mappings"])
 
 
