@@ -72,7 +72,8 @@ def from_empty(stack: Stack, folder: Path) -> None:
     loaded = [folders.catalog().blueprint(name) for name in folders.catalog().blueprint_names()]
     ensure_ml_settings(hook, {"plugins.ml_commons.connector.private_ip_enabled": True})
     ensure_trusted_endpoints(hook, loaded[0].trusted)
-    bare(hook, loaded[:LANES], key)  # the first ones create the indices and the cluster's key, and load classes
+    bare(hook, loaded[:1], key)  # creates the indices and the key of the cluster
+    bare(hook, loaded[:LANES], key)  # loads classes
     bare_s = bare(hook, loaded, key)
     dag_s = run(stack.airflow, RECONCILE, APPLY)
     again_s = run(stack.airflow, RECONCILE, APPLY)
