@@ -65,7 +65,11 @@ class Fleet:
         owned = self.made_from(blueprint.name)
         known = [one for one in owned if one.get("name") == blueprint.model_name or adoption.read(one)]
         if not known:
-            known = [one for one in self._named.get(blueprint.model_name, ()) if self._is_bare(one)]
+            bare = [one for one in self._named.get(blueprint.model_name, ()) if self._is_bare(one)]
+            # The server puts a model that was registered without a group into the group of its name: ours, for one that
+            # somebody made with a connector of his own.
+            has_ours = bool(self.connectors_of(blueprint.name))
+            known = [one for one in bare if has_ours or self.connector_in(one) is None]
         if not known:
             # Its name was changed in the blueprint. One that a person made on our connector is not in our group.
             renamed = [one for one in owned if self.is_in_our_group(one)]
@@ -73,8 +77,8 @@ class Fleet:
         return sorted(known, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
 
     def strangers(self, model_name: str) -> list[Document]:
-        """Return the models of a name that are not ours, oldest first."""
-        return [one for one in self._named.get(model_name, ()) if not self.owner(one) and not self._is_bare(one)]
+        """Return the models of a name that are not ours, oldest first; of a blueprint that has none of its own."""
+        return [one for one in self._named.get(model_name, ()) if not self.owner(one)]
 
     def orphans(self, wanted: Iterable[str]) -> dict[str, tuple[list[Document], list[Document]]]:
         """Return what is ours and wanted no more: (models, connectors) by the name of its blueprint.

@@ -129,6 +129,8 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         if any(asked) and self.target not in asked:
             context["ti"].xcom_push(key=PLANNED, value=NOT_ASKED)
             raise AirflowSkipException(f"the run is for other targets: {', '.join(asked)}")
+        for key in (SETTINGS, DELETIONS):  # whoever takes one renders it, also after a plan that failed
+            context["ti"].xcom_push(key=key, value=[])
         with Failure(self, context, ""):
             planned = self._plan(context)
         if planned is None:

@@ -214,6 +214,12 @@ def test_a_model_that_was_put_on_a_foreign_connector_comes_back_to_ours() -> Non
     assert found.differences == (Difference("connector_id", "theirs", "c"),)
 
 
+def test_a_model_that_somebody_made_in_our_group_with_a_connector_of_his_own_is_adopted_not_taken() -> None:
+    there = model(CHAT, "m", "theirs", model_group_id="g")
+    found = only(planned([CHAT], cluster([foreign(CHAT, "theirs")], [there], groups=["g"])))
+    assert (found.kind, found.why, found.models) == (Kind.ADOPT, "others made it", ("m",))
+
+
 def test_an_internal_connector_does_not_become_a_standalone_one() -> None:
     found = only(planned([blueprint("inside")], cluster([connector(INSIDE, "c")], stands(INSIDE)[1])))
     assert found.kind is Kind.BLOCKED

@@ -183,6 +183,7 @@ def test_what_ends_a_plan_is_left_for_the_summary(
     given = context()
     with pytest.raises(raised):
         OpenSearchPlanFleetOperator(task_id="plan", target=TARGET).execute(given)
+    assert left(given, SETTINGS) == left(given, DELETIONS) == []  # `delete` renders it, to see that it is skipped
     assert left(given, FAILURE)["told"] == "refused\n  evidence: 403 ***\n  fix: ask an administrator"
 
 
