@@ -40,6 +40,8 @@ _CURL = re.compile(r"^[ \t$>]*curl\b", re.MULTILINE)
 _CURL_DATA = re.compile(r"\n*(?:-d|--data(?:-raw|-binary|-ascii)?=?|--json=?)(?P<value>.*)", re.DOTALL)
 _BODY = re.compile(r"\{\s*(?:[\"'\u201c]|\n|$)")  # and no tag of a template, nor a piece of a script
 _PYTHON = re.compile(r"[\w\])]\s*[=(]\s*\Z")
+# Not within a line of JSON, whose texts may hold anything.
+_HTML = re.compile(r"(?:^|>)[ \t]*<(?:pre|html|body|!doctype)\b", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -156,7 +158,7 @@ def _kind(method: str, found: re.Match[str]) -> Kind:
 def _plain(text: str) -> str:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\u00a0", " ")
     text = _of_notebook(text)
-    if re.search(r"<(?:pre|html|body|!doctype)\b", text, re.IGNORECASE) and "```" not in text:
+    if _HTML.search(text) and "```" not in text:
         parser = _Text()
         parser.feed(text)
         parser.close()

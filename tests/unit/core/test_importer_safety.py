@@ -17,7 +17,7 @@ from documented import (
     with_action,
 )
 from examples import CANARY
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from opensearch_ml import blueprint_yaml, documents, importer
@@ -194,6 +194,23 @@ bodies = st.fixed_dictionaries(
 
 
 @settings(max_examples=300, deadline=None)
+@example(
+    {
+        "name": "",
+        "version": 0,
+        "protocol": "http",
+        "actions": [
+            {
+                "action_type": "predict",
+                "method": "POST",
+                "url": "https://api.example.com/v1",
+                "pre_process_function": "",
+                "headers": {"A": "<?"},
+                "request_body": "<BODY>",
+            }
+        ],
+    }
+)
 @given(bodies)
 def test_any_body_gives_a_blueprint_that_is_valid_or_says_what_to_mend(body):
     imported = only(f"{CREATE}\n{json.dumps(body)}")
