@@ -23,7 +23,7 @@ ARN = re.compile(r"arn:(?P<partition>[a-z-]+):secretsmanager:(?P<region>[a-z0-9-
 
 
 def access_for(hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> AwsAccess:
-    """Return the way to AWS for the secrets of the blueprints of a cluster.
+    """Return the way to AWS for what the blueprints of a cluster need: secrets, roles, keys.
 
     :param aws_conn_id: the AWS connection; default: the one that signs the requests to the cluster, or ``aws_default``.
     """

@@ -27,6 +27,20 @@ CREDENTIAL = {"openAI_key": OPENAI_KEY}
 
 
 @pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every request from now on, by the client's method."""
+    calls: list[str] = []
+    send = OpenSearchMLHook._send
+
+    def count(hook: OpenSearchMLHook, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        calls.append(call.__name__)
+        return send(hook, call, arguments)
+
+    monkeypatch.setattr(OpenSearchMLHook, "_send", count)
+    return calls
+
+
+@pytest.fixture
 def hook(cluster: Cluster) -> Iterator[OpenSearchMLHook]:
     """A hook on a clean cluster of each version."""
     with connections(opensearch_default=cluster.connection()):

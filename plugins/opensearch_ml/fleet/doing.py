@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from opensearch_ml import bodies, canonical, credentials, states
+from opensearch_ml.aws_secrets import access_for
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.errors import Conflict, NotFound
 from opensearch_ml.fleet import adoption, of_cluster
@@ -18,7 +19,6 @@ from opensearch_ml.fleet.applying import Applying
 from opensearch_ml.fleet.changes import Change
 from opensearch_ml.fleet.crew import Turn
 from opensearch_ml.fleet.of_blueprint import DEPLOYING, STUCK_S
-from opensearch_ml.fleet.planning import access_to_aws
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.sources import source_for, supply_for
@@ -60,7 +60,7 @@ def mend_cluster(applying: Applying, change: Change, blueprints: Mapping[str, Bl
 def mend_role(applying: Applying, blueprint: Blueprint) -> str:
     """Make or mend the IAM role that the domain assumes for the blueprint's connector."""
     role = role_on(applying.hook, blueprint)
-    return str(ensure_iam_role(access_to_aws(applying.hook, applying.aws_conn_id), role)) if role else "no role"
+    return str(ensure_iam_role(access_for(applying.hook, applying.aws_conn_id), role)) if role else "no role"
 
 
 def provision(applying: Applying, blueprint: Blueprint) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from opensearch_ml.aws import DEFAULT_CONNECTION, AwsAccess
+from opensearch_ml.aws_secrets import access_for
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
 from opensearch_ml.fleet.changes import Plan
@@ -88,17 +88,12 @@ def planned(
     return Planned(made, blueprints, cluster)
 
 
-def access_to_aws(hook: OpenSearchMLHook, aws_conn_id: str | None) -> AwsAccess:
-    """Return who asks AWS: the connection that is named, or who signs the requests to the cluster."""
-    return AwsAccess(aws_conn_id or (hook.aws.aws_conn_id if hook.aws else DEFAULT_CONNECTION))
-
-
 def _role_lacks(
     hook: OpenSearchMLHook, aws_conn_id: str | None
 ) -> Callable[[Blueprint], tuple[str, ...] | None] | None:
     if hook.domain_arn is None:
         return None  # nothing assumes a role there
-    access = access_to_aws(hook, aws_conn_id)
+    access = access_for(hook, aws_conn_id)
 
     def lacks(blueprint: Blueprint) -> tuple[str, ...] | None:
         role = role_on(hook, blueprint)

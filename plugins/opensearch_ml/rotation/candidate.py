@@ -17,7 +17,7 @@ from opensearch_ml.rotation.look import canaries, look
 from opensearch_ml.rotation.situation import CLAIMED, HELD_BY, canary_name
 from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.steps import connector as connectors
-from opensearch_ml.steps.deployment import look_at_deployment, not_in_time, start_deployment
+from opensearch_ml.steps.deployment import deploy as deploy_model
 from opensearch_ml.steps.once import SETTLE_S
 from opensearch_ml.steps.predict import smoke_predict
 
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 ID_TRIES = 6  # one id in four contains a hyphen
 DEPLOY_S = 60.0
-LOOK_EVERY_S = 0.05
 
 
 class Overtaken(Exception):  # noqa: N818 (it is no error: another run works)
@@ -130,12 +129,7 @@ def deploy(hook: OpenSearchMLHook, canary_id: str) -> None:
 
     :raises DeployFailed: with the server's cause, per node.
     """
-    until = time.monotonic() + DEPLOY_S
-    task_id = start_deployment(hook, canary_id)
-    while not (seen := look_at_deployment(hook, canary_id, task_id)).done:
-        if time.monotonic() > until:
-            raise not_in_time(canary_id, seen)
-        time.sleep(LOOK_EVERY_S)
+    deploy_model(hook, canary_id, timeout_s=DEPLOY_S)
 
 
 def test(hook: OpenSearchMLHook, blueprint: Blueprint, canary_id: str, *, predicts: int, answer_s: float) -> None:

@@ -86,20 +86,6 @@ def _told(model: dict[str, Any]) -> list[Any]:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every request from now on, by the client's method."""
-    calls: list[str] = []
-    send = OpenSearchMLHook._send
-
-    def count(hook: OpenSearchMLHook, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        calls.append(call.__name__)
-        return send(hook, call, arguments)
-
-    monkeypatch.setattr(OpenSearchMLHook, "_send", count)
-    return calls
-
-
-@pytest.fixture
 def world(
     tmp_path: Path,
     make_blueprint: Callable[..., Blueprint],

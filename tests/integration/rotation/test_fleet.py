@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -33,20 +32,6 @@ def fleet(make_blueprint: Make, hook: OpenSearchMLHook) -> Iterator[dict[str, Bl
         provision(hook, blueprint)
     with connections(openai_default=json.dumps({"conn_type": "generic", "password": OPENAI_KEY})):
         yield blueprints
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every request from now on, by the client's method."""
-    calls: list[str] = []
-    send = OpenSearchMLHook._send
-
-    def count(hook: OpenSearchMLHook, call: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        calls.append(call.__name__)
-        return send(hook, call, arguments)
-
-    monkeypatch.setattr(OpenSearchMLHook, "_send", count)
-    return calls
 
 
 @pytest.fixture

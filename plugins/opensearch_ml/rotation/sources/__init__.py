@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opensearch_ml.aws import DEFAULT_CONNECTION, AwsAccess
+from opensearch_ml.aws import AwsAccess
+from opensearch_ml.aws_secrets import access_for
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.source import CredentialSource
@@ -40,11 +41,11 @@ def source_for(
     if section.source == "secrets_manager":
         return SecretsManagerSource(blueprint, hook, aws_conn_id, on_step=on_step)
     if section.source == "iam_user_key":
-        return _iam_user_key(blueprint, hook, _access(hook, aws_conn_id), verify_s, on_step)
+        return _iam_user_key(blueprint, hook, access_for(hook, aws_conn_id), verify_s, on_step)
     if section.source == "assume_role":
-        return AssumeRoleSource(blueprint, hook, _access(hook, aws_conn_id))
+        return AssumeRoleSource(blueprint, hook, access_for(hook, aws_conn_id))
     if isinstance(credential.get("roleArn"), str) and not blueprint.connector.references:
-        return RoleArnSource(blueprint, hook, _access(hook, aws_conn_id))
+        return RoleArnSource(blueprint, hook, access_for(hook, aws_conn_id))
     return ConnectionSource(blueprint, hook, aws_conn_id)
 
 
@@ -69,10 +70,6 @@ def withdraw(blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | No
         return []
     inside = [model["connector"] for model in models.ours(hook, blueprint) if "connector" in model]
     return source.withdraw([connectors.mark_of(one) for one in (*connectors.ours(hook, blueprint.name), *inside)])
-
-
-def _access(hook: OpenSearchMLHook, aws_conn_id: str | None) -> AwsAccess:
-    return AwsAccess(aws_conn_id or (hook.aws.aws_conn_id if hook.aws else DEFAULT_CONNECTION))
 
 
 def _iam_user_key(
