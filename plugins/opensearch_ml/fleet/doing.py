@@ -22,16 +22,10 @@ from opensearch_ml.fleet.of_blueprint import DEPLOYING, STUCK_S
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.sources import source_for, supply_for
-from opensearch_ml.rotation.swap import rotate
+from opensearch_ml.rotation.trusted import rotate_trusted
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
-from opensearch_ml.steps.cluster_settings import (
-    ensure_ml_settings,
-    ensure_trusted_endpoints,
-    remove_trusted_endpoints,
-    trusted_for_connectors,
-    trusting,
-)
+from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.deployment import deploy
 from opensearch_ml.steps.iam_role import ensure_iam_role, role_on
@@ -167,25 +161,13 @@ def swap(applying: Applying, blueprint: Blueprint, turn: Turn | None = None) -> 
 
     :param turn: is let go while calls in flight end, which takes half a minute and asks for nothing.
     """
-    hook = applying.hook
-    before = trusted_for_connectors(hook, blueprint.name)
 
     def on_step(step: Step, when: str) -> None:
         if turn and step is Step.GRACE:
             (turn.let_go if when == "before" else turn.take)()
 
-    done = rotate(
-        hook,
-        blueprint,
-        source_for(blueprint, hook, applying.aws_conn_id),
-        token=applying.token,
-        allowing=lambda: trusting(applying.acting, blueprint.trusted),
-        on_step=on_step,
-    )
-    idle = before - {pattern for pattern, _ in blueprint.trusted}
-    if done.outcome == "rotated" and idle:
-        remove_trusted_endpoints(applying.acting, idle)
-    return done
+    source = source_for(blueprint, applying.hook, applying.aws_conn_id)
+    return rotate_trusted(applying.hook, applying.acting, blueprint, source, token=applying.token, on_step=on_step)
 
 
 def _adopt_connector(applying: Applying, blueprint: Blueprint, connector_id: str, known: str | None) -> str:

@@ -30,12 +30,7 @@ from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.standings import Standing, standings
-from opensearch_ml.rotation.swap import rotate
-from opensearch_ml.steps.cluster_settings import (
-    remove_trusted_endpoints,
-    trusted_for_connectors,
-    trusting,
-)
+from opensearch_ml.rotation.trusted import rotate_trusted
 from opensearch_ml.steps.model import made_from
 
 if TYPE_CHECKING:
@@ -151,18 +146,9 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchML
         blueprint = self.load()
         source = source_for(blueprint, self.hook, self.aws_conn_id)
         self.log.info("%s: credential: %s", blueprint.name, blueprint.credential_origin)
-        before = trusted_for_connectors(self.hook, blueprint.name)
-        done = rotate(
-            self.hook,
-            blueprint,
-            source,
-            token=token_of(context),
-            force=is_true(self.force),
-            allowing=lambda: trusting(self.acting_hook, blueprint.trusted),
+        done = rotate_trusted(
+            self.hook, self.acting_hook, blueprint, source, token=token_of(context), force=is_true(self.force)
         )
-        wanted = {pattern for pattern, _ in blueprint.trusted}
-        if done.outcome == "rotated" and before - wanted:
-            self.log.info("%s", remove_trusted_endpoints(self.acting_hook, before - wanted))
         if isinstance(source, RoleArnSource):
             for seen in source.check():
                 self.log.info("%s", seen)

@@ -102,7 +102,7 @@ def test_an_endpoint_is_trusted_for_a_candidate_alone(monkeypatch: pytest.Monkey
             pass
         raise RotationFailed("chat has nothing to rotate", evidence="no model", fix="provision")
 
-    monkeypatch.setattr("opensearch_ml.operators.rotation.rotate", refuse)
+    monkeypatch.setattr("opensearch_ml.rotation.trusted.rotate", refuse)
     with pytest.raises(AirflowFailException, match="nothing to rotate"):
         operator._rotate({"ti": TaskInstanceDouble()})  # type: ignore[typeddict-item]
 
