@@ -229,7 +229,9 @@ def checked(
         undecided = stand_ins.undecided(written, variables, without_value)
         found = [finding for finding in found if not undecided(finding.path, finding.problem)]
     findings += found
-    return Checked(None if findings else blueprint, located(findings, document.lines), tuple(missed))
+    if findings:
+        return Checked(None, located(findings, document.lines), tuple(missed))
+    return Checked(blueprint, [], tuple(missed))
 
 
 def files(folder: Path) -> dict[str, list[Path]]:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,8 +27,10 @@ MAX_CHARACTERS = 1_000_000  # of a file; the server takes 32 KB for a value
 MAX_DEPTH = 100  # Python's own limit is met in the middle of somebody else's work
 MAX_VALUES = 100_000  # nine lines of aliases can stand for a thousand million values
 YAML_TAG = "tag:yaml.org,2002:"
-MERGE = YAML_TAG + "merge"
+MERGE, STRING = YAML_TAG + "merge", YAML_TAG + "str"
 READ_UNLIKE = re.compile("[\t\r\x85\u2028\u2029\ufeff]")  # libyaml takes more of these than PyYAML
+INDENTATION = re.compile(r"^[ ?:-]*", re.MULTILINE)
+MAYBE_ANCHOR = re.compile(r"(?<![\w=%.])&")  # any but those between the parameters of a URL
 JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
@@ -39,15 +42,17 @@ class Unreadable(Exception):  # noqa: N818 (callers turn it into their own error
         self.finding = Finding("", problem, fix, line)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
-    """What a file says, and where.
-
-    :param lines: the line of every field, counted from 1, by the field's dotted path.
-    """
+    """What a file says, and where."""
 
     content: Any
-    lines: dict[str, int]
+    _lines: Callable[[], dict[str, int]] = field(repr=False)
+
+    @cached_property
+    def lines(self) -> dict[str, int]:
+        """The line of every field, counted from 1, by the field's dotted path; only findings need it."""
+        return self._lines()
 
 
 def read(path: Path) -> Document:
@@ -87,7 +92,8 @@ def _json(text: str) -> Document:
         line, problem = error.lineno, f"is not valid JSON in column {error.colno} ({error.msg})"
     else:
         _refuse_too_many(content)
-        return Document(content, _json_lines(text))
+        lines = _json_lines(text)  # at once, because it refuses a key that was given before
+        return Document(content, lambda: lines)
     # Raised here, because the failure holds the whole text.
     raise Unreadable(problem, line=line)
 
@@ -98,8 +104,9 @@ def _no_number(name: str) -> NoReturn:
 
 def _yaml(text: str) -> Document:
     line, problem = None, "is not valid YAML"
+    is_flat = _is_surely_flat(text)
     try:
-        node, content = _loaded(text)
+        node, content = _loaded(text, is_flat=is_flat)
     except yaml.MarkedYAMLError as error:
         if mark := error.problem_mark:
             line, problem = mark.line + 1, f"is not valid YAML in column {mark.column + 1}"
@@ -110,16 +117,28 @@ def _yaml(text: str) -> Document:
     except ValueError:
         problem = "holds a value that is not of its tag"
     else:
-        _refuse_too_many(content)
-        return Document(content, dict(_yaml_lines(node)) if node else {})
+        if not is_flat:
+            _refuse_too_many(content)
+        return Document(content, lambda: dict(_yaml_lines(node)) if node else {})
     # Raised here, because the failure holds a piece of the text.
     raise Unreadable(problem, line=line)
 
 
-def _loaded(text: str) -> tuple[yaml.Node | None, Any]:
+def _is_surely_flat(text: str) -> bool:
+    """Tell that a text cannot be nested too deeply, or stand for too many values, without reading it.
+
+    A level of nesting takes an opening bracket, or a column of its line's beginning; lists in mappings take none.
+    """
+    if len(text) > MAX_VALUES or MAYBE_ANCHOR.search(text):
+        return False
+    columns = max(map(len, INDENTATION.findall(text)))
+    return 2 * (columns + 1) + text.count("[") + text.count("{") <= MAX_DEPTH
+
+
+def _loaded(text: str, *, is_flat: bool) -> tuple[yaml.Node | None, Any]:
     if _QuickLoader is not None and not READ_UNLIKE.search(text):
         try:
-            return _QuickLoader(text).loaded()
+            return _QuickLoader(text, is_flat=is_flat).loaded()
         except (yaml.YAMLError, ValueError):
             pass  # PyYAML's own words are what people know
     return _Loader(text).loaded()
@@ -189,6 +208,10 @@ class _Strict(Composer, SafeConstructor):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        if all(key.tag == STRING for key, _ in node.value):
+            texts = [key.value for key, _ in node.value]
+            if len(set(texts)) == len(texts):
+                return super().construct_mapping(node, deep)
         keys: dict[Any, int] = {}
         for key, _ in node.value:
             if key.tag != MERGE and isinstance(key, yaml.ScalarNode):
@@ -216,22 +239,27 @@ for _type, _pattern, _first in (
     _Loader.add_implicit_resolver(YAML_TAG + _type, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def _quick_loader() -> Callable[[str], _Strict] | None:
+def _quick_loader() -> Callable[..., _Strict] | None:
     if not yaml.__with_libyaml__:
         return None
 
     class QuickLoader(_Strict, yaml.CSafeLoader):
         """Reads with libyaml, in a fifth of the time; a fleet has a thousand files.
 
-        Its events alone: what it composes by itself may be nested so deeply that the process ends.
+        :param is_flat: else it gives its events alone: what it composes by itself may be nested so deeply that the
+            process ends.
         """
 
         yaml_constructors = _Loader.yaml_constructors
         yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, *, is_flat: bool = False) -> None:
             yaml.CSafeLoader.__init__(self, text)
             Composer.__init__(self)
+            self._is_flat = is_flat
+
+        def get_single_node(self) -> yaml.Node | None:
+            return (yaml.CSafeLoader if self._is_flat else Composer).get_single_node(self)
 
     return QuickLoader
 

@@ -15,6 +15,7 @@ from opensearch_ml.findings import FIELD_LIKE
 if TYPE_CHECKING:
     from opensearch_ml.blueprint import Blueprint
 
+BETWEEN = "\0"  # neither a part of a word nor white space, so that each text has its own beginning and end
 PROBLEM = "holds a literal secret, or stands where one does; whoever reads the file or the connector can read it"
 FIX = f"Put it under connector.credential as {REFERENCE_HINT} and write ${{credential.<key>}} in a header."
 
@@ -22,14 +23,16 @@ FIX = f"Put it under connector.credential as {REFERENCE_HINT} and write ${{crede
 def findings(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield every place that holds a secret, or something under a secret's name."""
     connector = blueprint.connector
-    written = blueprint.model_dump(by_alias=True, exclude={"connector": {"credential"}})
+    written = blueprint.model_dump(by_alias=True, exclude_none=True, exclude={"connector": {"credential"}})
     # A secret that was pasted where a connection's or a variable's name belongs.
-    written["connector"]["credential"] = {key: one.model_dump() for key, one in connector.references.items()}
-    found = {
-        path
-        for path, text in placeholders.strings(written)
-        if literal_secrets.in_value(text) or (path.endswith("url") and literal_secrets.in_query(text))
+    written["connector"]["credential"] = {
+        key: one.model_dump(exclude_none=True) for key, one in connector.references.items()
     }
+    texts = list(placeholders.strings(written))
+    whole = BETWEEN.join(text for _, text in texts)  # searched once: a fleet has a thousand files
+    found = {path for path, text in texts if path.endswith("url") and literal_secrets.in_query(text)}
+    if literal_secrets.in_value(whole):
+        found |= {path for path, text in texts if literal_secrets.in_value(text)}
     for path, headers in connector.headers_by_path:
         found |= {
             f"{path}.{name}"
@@ -42,7 +45,7 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
         found |= set(_named(blueprint.smoke_test.parameters, "smoke_test.parameters"))
     for path in sorted(found):
         yield Finding(path, PROBLEM, FIX)
-    for path, text in placeholders.strings(written):
+    for path, text in texts if literal_secrets.is_removed(whole) else ():
         if literal_secrets.is_removed(text) and path not in found:
             yield Finding(
                 path,

@@ -36,7 +36,9 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
     yield from plain
     yield from _too_long(blueprint.connector)
     written = blueprint.model_dump(by_alias=True)
-    for path in dict.fromkeys(_unseen(written, "")):
+    whole = as_text(written)  # searched once, because a fleet has a thousand files, and hardly one that holds any
+    hidden = _unseen(written, "") if TURNING.search(whole) or UNSEEN.search(whole) else ()
+    for path in dict.fromkeys(hidden):
         if path not in {finding.path for finding in plain}:
             yield Finding(
                 path,
@@ -44,6 +46,8 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
                 "Write it again by hand; copied text may carry such characters.",
             )
     for path, text in (*templates(blueprint.connector), *_asked(blueprint)):
+        if "${" not in text:
+            continue
         almost = list(_almost_placeholders(path, text))
         yield from almost or _unclosed(path, text)
 
@@ -73,7 +77,7 @@ def _too_long(connector: Connector) -> Iterator[Finding]:
     stored = connector.model_dump(include={"actions"}, exclude_none=True)
     stored["parameters"] = {name: as_text(value) for name, value in connector.parameters.items()}
     for path, text in placeholders.strings(stored, "connector"):
-        if len(text.encode(errors="replace")) > MAX_VALUE_BYTES:
+        if len(text) > MAX_VALUE_BYTES // 4 and len(text.encode(errors="replace")) > MAX_VALUE_BYTES:
             yield Finding(path, f"is longer than the {MAX_VALUE_BYTES} bytes that the server can store", "Shorten it.")
 
 
