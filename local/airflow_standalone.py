@@ -45,6 +45,9 @@ SETTINGS = {
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    # On a busy machine the API server takes longer than 5 s, the default, over its first requests: the first task of a
+    # demo was told as failed, and tried again.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     # Parsed every few seconds, the DAG files alone would keep half a core busy; a changed file is seen within 30 s.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
