@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from opensearch_ml import cli, fingerprint
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.fleet import adoption
 from opensearch_ml.fleet.changes import Kind
+from opensearch_ml.fleet.of_blueprint import STUCK_S
 from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import CREDENTIAL
 from tests.integration.fleet.conftest import World
@@ -36,6 +38,15 @@ def put_model(world: World, name: str, body: dict[str, Any]) -> None:
 
 def undeploy(world: World) -> None:
     world.ml("POST", f"models/{world.models['model_1']}/_undeploy")
+
+
+def leave_deploying(world: World) -> None:
+    """A deployment that nobody works on any more, in the server's own record, and for longer than one may take."""
+    set_on_cluster(world, sync_up_job_interval_in_seconds=0)  # the server would correct its record by itself
+    since_ms = int((time.time() - STUCK_S - 60) * 1000)
+    record = f"/.plugins-ml-model/_update/{world.models['model_1']}?refresh=true"
+    told = {"doc": {"model_state": "DEPLOYING", "last_updated_time": since_ms}}
+    world.cluster.request("POST", record, json=told).raise_for_status()
 
 
 def delete_model(world: World) -> None:
@@ -89,6 +100,7 @@ DRIFTS: dict[str, tuple[Callable[[World], Any], list[tuple[Kind, str]]]] = {
     ),
     "disabled": (lambda world: put_model(world, "inside", {"is_enabled": False}), [(Kind.UPDATE, "inside")]),
     "undeployed": (undeploy, [(Kind.REDEPLOY, "model_1")]),
+    "stuck in DEPLOYING": (leave_deploying, [(Kind.REDEPLOY, "model_1")]),
     "model deleted": (delete_model, [(Kind.CREATE, "model_1")]),
     "connector lost": (lose_connector, [(Kind.UPDATE, "model_1")]),
     "connector deleted": (lose_both, [(Kind.CREATE, "model_1")]),
