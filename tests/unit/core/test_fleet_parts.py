@@ -20,7 +20,7 @@ from opensearch_ml.fleet.adoption import Adopted
 from opensearch_ml.fleet.changes import Change, Kind, Plan
 from opensearch_ml.fleet.desired import desired
 from opensearch_ml.fleet.limits import Limits, too_much
-from opensearch_ml.fleet.serving import Serving
+from opensearch_ml.fleet.serving import Resolving, Serving
 from opensearch_ml.rotation.situation import UNTOLD
 from opensearch_ml.targets import Target
 
@@ -114,6 +114,27 @@ def test_a_source_that_does_not_answer_is_asked_once_and_told_to_all() -> None:
         with pytest.raises(UnresolvedCredential, match="not there"):
             serves(blueprint(), RIGHT)
     assert source.asked == [RIGHT]
+
+
+def test_what_references_give_is_looked_for_once_for_all_that_share_them() -> None:
+    asked: list[str] = []
+
+    def resolve(one: Blueprint) -> None:
+        asked.append(one.name)
+        if one.name != "there":
+            raise UnresolvedCredential("not there", evidence="", fix="")
+
+    resolves = Resolving(resolve)
+    shared = [
+        Blueprint.parse(name, document("x", connector__credential={"key": {"conn_id": "one"}}), source=name)
+        for name in "abc"
+    ]
+    for one in shared:
+        with pytest.raises(UnresolvedCredential, match="not there"):
+            resolves(one)
+    for _ in range(2):
+        resolves(blueprint("there"))
+    assert asked == ["a", "there"]
 
 
 # ---- adoption
