@@ -51,8 +51,8 @@ def resolve(
         raise UnresolvedCredential(
             f"blueprint {blueprint.name} refers to secrets that are not there",
             evidence="; ".join(lacking),
-            fix="create the Airflow connection or variable, in any secrets backend, and set the named field, or the "
-            "secret of AWS; if it is there, the secrets backend has failed, and Airflow says why at log level DEBUG",
+            fix="create the Airflow connection or variable, in any secrets backend, and set the named field, or create "
+            "the secret in AWS; if it is there, the secrets backend has failed: Airflow says why at log level DEBUG",
         )
     if resolved.get("access_key", "").startswith(TEMPORARY) and "session_token" not in resolved:
         raise UnresolvedCredential(

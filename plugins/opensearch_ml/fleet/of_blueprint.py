@@ -211,5 +211,5 @@ def _blocked(blueprint: Blueprint, model: Mapping[str, Any], why: str, fix: str)
 
 def _broken(blueprint: Blueprint, error: OpenSearchMLError) -> Change:
     # The change names the blueprint already: without its name, what several have in common is told once.
-    cause = NAMED.sub("", error.cause)
+    cause = NAMED.sub("it ", error.cause)
     return Change(Kind.BROKEN, blueprint.name, ": ".join(filter(None, [cause, error.evidence])), fix=error.fix)

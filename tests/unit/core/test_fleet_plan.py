@@ -427,7 +427,7 @@ def test_what_cannot_be_created_or_adopted_for_want_of_its_credential_is_told_an
     found = planned(wanted, on, resolves=nothing_there)
     assert kinds(found) == [(Kind.BROKEN, name) for name in ("by_hand", "lost_its_own", "new", "tools")]
     assert (found.has_errors, found.stages(), found.unchanged) == (True, (), ("chat",))
-    words = "refers to secrets that are not there: key is password of connection one, which is not there"
+    words = "it refers to secrets that are not there: key is password of connection one, which is not there"
     assert [(one.why, one.fix) for one in found.changes] == [
         (f"cannot be adopted: {words}", "create it"),
         *[(f"cannot be created: {words}", "create it")] * 3,
