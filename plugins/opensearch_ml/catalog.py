@@ -181,6 +181,7 @@ def checked(
     *,
     version: versions.Version | None = None,
     needs_values: bool = False,
+    takes_domain_arn: bool = False,
 ) -> Checked:
     """Check a blueprint's document, its variables filled for a target.
 
@@ -190,6 +191,7 @@ def checked(
     :param domain_arn: the domain, whose variables override the blueprint's defaults; the target's override them.
     :param version: the cluster's; None passes over what only some versions know.
     :param needs_values: a variable without a value is a finding without a target too.
+    :param takes_domain_arn: whoever asks has an option for it, which the findings may name.
     """
     if not isinstance(document.content, Mapping):
         return Checked(None, Blueprint.examined(path.stem, document.content)[1])
@@ -221,7 +223,7 @@ def checked(
     blueprint, found = Blueprint.examined(path.stem, filled, version)
     for where, variable in missed:
         if target or needs_values:
-            findings.append(_without_value(where, variable, target, targets_folder))
+            findings.append(_without_value(where, variable, target, targets_folder, takes_domain_arn))
         elif where == "connector":
             problem = f"is all that variables.{variable} is, and cannot be judged without its value"
             findings.append(Finding(where, problem, "Write the connector's fields, and use variables inside them."))
@@ -254,7 +256,9 @@ def _none_named(target: Target, names: Sequence[str]) -> list[Finding]:
     return findings_of("", "names no blueprints, so nothing is known to live there", f"Write `{example}`, or globs.")
 
 
-def _without_value(where: str, variable: str, target: Target | None, targets_folder: Path) -> Finding:
+def _without_value(
+    where: str, variable: str, target: Target | None, targets_folder: Path, takes_domain_arn: bool
+) -> Finding:
     if target is None:
         fix = f"Use --target, or give it a default: variables.{variable} in the blueprint."
         if variable in DOMAIN_VARIABLES:
@@ -263,7 +267,7 @@ def _without_value(where: str, variable: str, target: Target | None, targets_fol
     fix = f"Set variables.{variable} in {targets_folder.name}/{target.name}.yaml or as a default in the blueprint."
     if variable in DOMAIN_VARIABLES:
         fix = f"Set extra domain_arn of connection {target.opensearch_conn_id}, which tells it, or {fix[4:]}"
-        fix += " On the command line, give --domain-arn."
+        fix += " On the command line, give --domain-arn." * takes_domain_arn
     return Finding(where, f"variable {variable} has no value on target {target.name}", fix)
 
 

@@ -68,6 +68,7 @@ def test_a_plan_alone_is_told_and_writes_nothing(
     # A file with findings cannot be planned, and that fails a run that only reports too.
     assert (run.state, *states(run, "plan", "summary")) == ("failed", "success", "failed")
     assert f"{FLEET_BROKEN}: " in told(run, "fleet.summary")
+    assert "fleet: not applied: " in told(run, "fleet.summary")
     assert "Nothing was written (apply: never)." in told(run, "fleet.summary")
 
 
@@ -135,7 +136,7 @@ def test_drift_is_mended_once_a_person_has_approved_it(airflow: AirflowStandalon
     assert answered(run, "Reject") == "success"
     assert states(run, *APPLYING) == ["success", *["skipped"] * 4]
     assert e2e_cluster.writes() == before
-    assert "Nothing was written (rejected by " in told(run, "fleet.summary")
+    assert "Nothing was written (the plan was rejected by " in told(run, "fleet.summary")
 
     run = asked(airflow)
     assert answered(run, "Approve") == "success"
@@ -150,7 +151,7 @@ def asked(airflow: AirflowStandalone) -> DagRun:
     until(lambda: "fleet.approve" in waiting(run), "a task waits for an answer")
     path = f"{run.path}/taskInstances/fleet.approve/-1/hitlDetails"
     shown = airflow.api.get(path).json()
-    assert shown["subject"].startswith("fleet: Plan: 1 to set, 1 to redeploy; 2 unchanged")
+    assert shown["subject"].startswith("fleet: Plan: 1 setting to change, 1 to redeploy; 2 unchanged")
     assert "**redeploy** `fleet_a`" in shown["body"]
     return run
 
@@ -181,6 +182,8 @@ def test_what_is_wanted_no_more_is_told_and_deleted_only_with_prune(
     run = reconcile(airflow, apply="always")
     assert (run.state, *states(run, "delete")) == ("success", "skipped")
     assert "2 orphans" in told(run, "fleet.plan")
+    stay = f"2 orphans stay, because only a run with prune deletes them: {FLEET[1]}, {FLEET[2]}."
+    assert stay in told(run, "fleet.summary")
     assert objects(e2e_cluster, FLEET[2])["models"] == 1
     run = reconcile(airflow, apply="always", prune=True)
     assert (run.state, *states(run, "delete")) == ("success", "success")

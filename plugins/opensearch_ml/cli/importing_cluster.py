@@ -47,7 +47,7 @@ def run(
     if found.blueprints:
         importing.show(found.blueprints, folder)
         print("\n".join(_for_the_target(found, target_name)))
-    for told in _left_to_do(found, where):
+    for told in _left_to_do(found, where, target_name):
         print(_plain(told), file=sys.stderr)
     return OK if found.blueprints and all(one.is_valid for one in found.blueprints) else FINDINGS
 
@@ -78,25 +78,32 @@ def _looked(
 def _for_the_target(found: Others, target_name: str | None) -> Iterator[str]:
     names = [one.name for one in found.blueprints]
     lines = blueprint_yaml.text_of({"blueprints": names, **({"adopt": dict(found.adopt)} if found.adopt else {})})
-    file = f"targets/{target_name}.yaml" if target_name else "the target of this cluster"
-    yield f"---\n# For {file}, beside what it has:\n{lines}".rstrip()
+    yield f"---\n# Add these to {_file_of(target_name)}:\n{lines}".rstrip()
 
 
-def _left_to_do(found: Others, where: str) -> Iterator[str]:
+def _left_to_do(found: Others, where: str, target_name: str | None) -> Iterator[str]:
     for one in found.blueprints:
         for note in one.notes:
             yield f"{one.name}: {note}"
     if found.credentials:
-        yield "Airflow connections to make, because no cluster tells a credential:"
+        yield "A cluster never shows a credential. The blueprints take it from these Airflow connections:"
     for conn_id, fields in sorted(found.credentials.items()):
         for field, keys in fields.items():
             yield f"  {conn_id}, {field}: {', '.join(keys)}"
         if any(len(keys) > 1 for keys in fields.values()):
-            yield "    several of them, so give those with another key a connection of their own"
+            yield "    taken to be the same key; where it is another, give that blueprint a connection of its own"
     for told in found.left_out:
         yield f"left out: {told}"
     if not found.blueprints:
         yield f"nothing to import from {where}"
+        return
+    connections = "create the connections that are missing, " if found.credentials else ""
+    then = f"python -m opensearch_ml plan --target {target_name or 'NAME'}"
+    yield f"Next: add the entries above to {_file_of(target_name)}, {connections}and see the plan: {then}"
+
+
+def _file_of(target_name: str | None) -> str:
+    return f"targets/{target_name}.yaml" if target_name else "the target of this cluster"
 
 
 def _plain(told: str) -> str:

@@ -85,6 +85,7 @@ class Place:
             self.domain_arn,
             version=self.version,
             needs_values=self.needs_values and self.target_name is None,  # one that cannot be read has findings itself
+            takes_domain_arn=True,
         )
         self.not_judged.extend((file, path, variable) for path, variable in found.not_judged if target is None)
         return found.blueprint, [*findings, *found.findings]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from opensearch_ml.catalog import Catalog
 from opensearch_ml.cli.places import BLUEPRINTS
 from opensearch_ml.errors import OpenSearchMLError
-from opensearch_ml.fleet import shown
+from opensearch_ml.fleet import report, shown
+from opensearch_ml.fleet.limits import Limits, too_much
 
 if TYPE_CHECKING:
     from opensearch_ml.fleet.changes import Plan
@@ -102,4 +103,15 @@ def _shown(plan: Plan, format_name: str, where: str) -> str:
     if format_name == "markdown":
         return shown.markdown(plan)
     width = min(max(shutil.get_terminal_size((WIDEST, 40)).columns, NARROWEST), WIDEST)
-    return f"Target {plan.target} ({where})\n\n{shown.text(plan, width=width)}"
+    told = [f"Target {plan.target} ({where})", "", shown.text(plan, width=width), *_of_a_run(plan)]
+    return "\n".join(told)
+
+
+def _of_a_run(plan: Plan) -> Iterator[str]:
+    """Yield what a run with the DAG's own parameters would not do with the plan."""
+    if told := report.orphans(plan, prune=False):
+        yield f"{told}."
+    for prune in (False, True):
+        if refusal := too_much(plan, Limits(), prune=prune):
+            yield f"{'With prune, ' * prune}{refusal.cause}."
+            return

@@ -50,10 +50,12 @@ def decide(one: Approved, plan: Plan, model: Mapping[str, Any] | None) -> Decisi
         return Decision(outcome=Outcome.UNCHANGED, told="it is as it should be already", ask=ask)
     others = [change for change in now if not one.covers(change)]
     if others and Kind.ADOPT.value in one.kinds and all(change.kind is not Kind.ADOPT for change in now):
-        return Decision(outcome=Outcome.UNCHANGED, told="it is adopted already; the next run plans what differs")
+        told = "it is adopted already; what differs is planned by the next run"
+        return Decision(outcome=Outcome.UNCHANGED, told=told)
     if others:
         kinds = ", ".join(dict.fromkeys(change.kind.value for change in others))
-        return Decision(outcome=Outcome.STALE, told=f"to {kinds} it was not approved as it stands now; plan anew")
+        why = f"it has changed since the plan was shown, and what is due now ({kinds}) was not approved"
+        return Decision(outcome=Outcome.STALE, told=f"{why}: nothing was done, the next run plans it anew")
     return Decision(now)
 
 

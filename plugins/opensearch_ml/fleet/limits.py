@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from opensearch_ml.errors import PlanTooLarge
 from opensearch_ml.fleet.changes import Kind, Plan
 
+STOPS = "a run stops before it writes anything"
 CHANGING = (Kind.ADOPT, Kind.UPDATE, Kind.REDEPLOY, Kind.SWAP)
 
 
@@ -34,21 +35,22 @@ def too_much(plan: Plan, limits: Limits, *, prune: bool) -> PlanTooLarge | None:
     changing |= {change.what for change in plan.of_kind(Kind.CREATE) if change.models}
     if len(orphans) > limits.deletions:
         return PlanTooLarge(
-            f"{len(orphans)} models would be deleted on {plan.target}, and a run may delete {limits.deletions}; "
-            "nothing was written",
-            evidence=f"no longer wanted: {_some(orphans)}",
-            fix="see that the target names all blueprints that live there; if these are to go, raise the limit for one "
-            "run, or run without prune",
+            f"{len(orphans)} orphans on {plan.target} would be deleted, more than the {limits.deletions} that "
+            f"max_deletions allows: {STOPS}",
+            evidence=f"orphans: {_some(orphans)}",
+            fix="see that the target names every blueprint that lives on this cluster, because any other is an orphan "
+            "there; if these are to go, run with a higher max_deletions; to keep them, run without prune",
         )
     # Two models of one blueprint are one that stands; an orphan stands beside what is wanted.
     standing = plan.standing + len({change.what for change in plan.of_kind(Kind.ORPHAN)})
     percent = 100 * len(changing) / max(standing, 1)
     if len(changing) > limits.always and percent > limits.change_percent:
         return PlanTooLarge(
-            f"{len(changing)} of {standing} models on {plan.target} would change, which is {percent:.0f} %, and a run "
-            f"may change {limits.change_percent:g} %; nothing was written",
+            f"{len(changing)} of {standing} models on {plan.target} would change, {percent:.0f} %, more than the "
+            f"{limits.change_percent:g} % that max_change_percent allows: {STOPS}",
             evidence=f"to be changed: {_some(changing)}",
-            fix="read the plan: if it is what you want, raise the limit for one run",
+            fix="read the plan: a wrong folder or another secrets backend changes many models at once; if the changes "
+            "are meant, run with a higher max_change_percent",
         )
     return None
 

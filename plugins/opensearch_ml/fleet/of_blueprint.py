@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opensearch_ml import canonical, states
@@ -20,6 +21,8 @@ STUCK_S = 600.0  # the server gives up its own tasks after that: plugins.ml_comm
 DEAD_S = 300.0  # a rotation stirs every few seconds; the rest is what two clocks may differ by
 DEPLOYING = frozenset({"DEPLOYING", "LOADING"})
 NO_TOKEN = ""  # this run has made nothing
+DONE = {Kind.CREATE: "created", Kind.ADOPT: "adopted"}
+NAMED = re.compile(r"\Ablueprint \S+ ")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class View:
     """What a blueprint is held against.
 
     :param serves: tells whether a connector with a mark needs no new credential; may raise.
+    :param resolves: raises if a reference of the credential gives nothing. None: that is not looked at.
     :param role_lacks: returns what the IAM role lacks, None if it is missing; may raise. None: roles are not asked.
     :param adopt: ids of what others made, by blueprint.
     :param token: of the run that asks, as its canaries carry it: what it began itself does not keep it from going on.
@@ -36,6 +40,7 @@ class View:
     fleet: Fleet
     serves: Callable[[Blueprint, str | None], bool]
     now_ms: int
+    resolves: Callable[[Blueprint], object] | None = None
     role_lacks: Callable[[Blueprint], tuple[str, ...] | None] | None = None
     adopt: Mapping[str, str] = field(default_factory=dict)
     token: str = NO_TOKEN
@@ -54,7 +59,7 @@ def changes(wanted: Desired, view: View) -> Iterator[Change]:
         return
     found = view.fleet.situation(blueprint)
     if found.model is None:
-        yield absent.change(blueprint, view.fleet, view.adopt.get(blueprint.name))
+        yield _with_credential(absent.change(blueprint, view.fleet, view.adopt.get(blueprint.name)), blueprint, view)
         return
     if under_way := _under_way(blueprint, found, view):
         yield under_way
@@ -62,7 +67,8 @@ def changes(wanted: Desired, view: View) -> Iterator[Change]:
     made = list(_connector(blueprint, found, view))
     yield from _fields(blueprint, found.model)
     yield from made
-    if not any(one.kind is Kind.CREATE for one in made):  # who makes the connector anew deploys the model on it
+    # Who makes the connector anew deploys the model on it; on none it cannot be deployed.
+    if found.live or not any(one.kind in (Kind.CREATE, Kind.BROKEN) for one in made):
         yield from _deployment(blueprint, found.model, view.now_ms)
     yield from _duplicates(blueprint, found, view.fleet)
 
@@ -104,7 +110,7 @@ def _connector(blueprint: Blueprint, found: Situation, view: View) -> Iterator[C
     model, live = found.model or {}, found.live
     models = (str(model.get("id")),)
     if live is None:
-        yield absent.connector(blueprint, view.fleet, model)
+        yield _with_credential(absent.connector(blueprint, view.fleet, model), blueprint, view)
         return
     try:
         serves = view.serves(blueprint, live.mark)
@@ -164,7 +170,7 @@ def _without_model(blueprint: Blueprint, view: View) -> Iterator[Change]:
     """An MCP connector is no model's, so it is never swapped: the provisioning makes it anew."""
     ours = view.fleet.connectors_of(blueprint.name)
     if not ours:
-        yield absent.mcp(blueprint, view.fleet, view.adopt.get(blueprint.name))
+        yield _with_credential(absent.mcp(blueprint, view.fleet, view.adopt.get(blueprint.name)), blueprint, view)
         return
     first, *more = ours
     differences = compare.of_definition(blueprint, first, view.fleet.version)
@@ -182,6 +188,19 @@ def _without_model(blueprint: Blueprint, view: View) -> Iterator[Change]:
         yield Change(Kind.ORPHAN, blueprint.name, f"a second connector; {first['id']} is older", connectors=spare)
 
 
+def _with_credential(change: Change, blueprint: Blueprint, view: View) -> Change:
+    """Return the change, or why it cannot be done: what is created or adopted needs what the references give."""
+    taken_as_it_is = change.kind is Kind.ADOPT and blueprint.supplied  # its first swap brings a credential
+    if view.resolves is None or change.kind not in DONE or taken_as_it_is:
+        return change
+    try:
+        view.resolves(blueprint)
+    except OpenSearchMLError as error:
+        found = _broken(blueprint, error)
+        return replace(change, kind=Kind.BROKEN, why=f"cannot be {DONE[change.kind]}: {found.why}", fix=found.fix)
+    return change
+
+
 def _since_s(model: Mapping[str, Any], now_ms: int) -> float:
     return max(0.0, (now_ms - int(model.get("last_updated_time") or 0)) / 1000)
 
@@ -191,4 +210,6 @@ def _blocked(blueprint: Blueprint, model: Mapping[str, Any], why: str, fix: str)
 
 
 def _broken(blueprint: Blueprint, error: OpenSearchMLError) -> Change:
-    return Change(Kind.BROKEN, blueprint.name, error.cause, fix=error.fix)
+    # The change names the blueprint already: without its name, what several have in common is told once.
+    cause = NAMED.sub("it ", error.cause)
+    return Change(Kind.BROKEN, blueprint.name, ": ".join(filter(None, [cause, error.evidence])), fix=error.fix)

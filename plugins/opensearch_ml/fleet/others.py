@@ -91,7 +91,7 @@ def others(
     chosen = [one for one in zip(standing, names, strict=True) if _is_meant(*one, patterns)]
     for pattern in patterns:
         if not any(_is_meant(one, name, [pattern]) for one, name in chosen):
-            left_out.append(f"{pattern}: nothing that others made here has this name or id")
+            left_out.append(f"--name {pattern}: nothing that others made on this cluster has this name or id")
     made: list[Imported] = []
     credentials: dict[str, dict[str, list[str]]] = {}
     for one, name in chosen:
@@ -117,8 +117,8 @@ def _standing(
             continue
         if (connector := fleet.connector_in(model)) is None:
             leave_out(
-                f"model {model['id']} ({model.get('name')}): its connector {model.get('connector_id')} is gone, or its "
-                "owner does not share it"
+                f"model {model['id']} ({model.get('name')}): its connector {model.get('connector_id')} does not exist, "
+                "or is not shared with the user of this connection"
             )
             continue
         yield Standing(connector, model, groups.get(str(model.get("model_group_id"))))
@@ -133,17 +133,17 @@ def _standing(
         else:
             leave_out(
                 f"connector {connector['id']} ({connector.get('name')}): no model uses it, so there is nothing to "
-                f"adopt; give --name {connector['id']} to have its blueprint all the same"
+                f"adopt; for a blueprint of it, add --name {connector['id']}"
             )
 
 
 def _ours(fleet: Fleet) -> Iterator[str]:
     named = {blueprint_of(one) for one in fleet.connectors} | {fleet.owner(one) for one in fleet.models}
     if ours := sorted(named - {""}):
-        yield f"ours already: {', '.join(ours)}"
+        yield f"{', '.join(ours)}: managed by opensearch_ml already"
     for model in fleet.models:
         if fleet.is_in_our_group(model) and not fleet.owner(model) and not is_canary(model):
-            yield f"model {model['id']} ({model.get('name')}) is in a group of ours: it is no other's to adopt"
+            yield f"model {model['id']} ({model.get('name')}): it is in a group that opensearch_ml made"
 
 
 def _is_meant(one: Standing, name: str, patterns: Sequence[str]) -> bool:
@@ -174,8 +174,8 @@ def _shared(one: Standing, fleet: Fleet) -> str:
     if not others or one.inline:
         return ""
     return (
-        f"connector {one.connector['id']} serves model {', '.join(others)} too; once this definition changes, its "
-        "model gets a connector of its own"
+        f"its connector {one.connector['id']} also serves model {', '.join(others)}, and will go on to; once this "
+        "blueprint's definition or credential changes, its own model gets a new connector."
     )
 
 
@@ -195,7 +195,7 @@ def _imported(
         dispensable = next((found for found in findings if DISPENSABLE.fullmatch(found.path)), None)
         if dispensable is None or not _leave_out(document, dispensable.path):
             break
-        note(f"{dispensable.path} is left out: it {dispensable.problem}. A plan shows the difference.")
+        note(f"{dispensable.path} is left out: it {dispensable.problem}. The plan shows this difference.")
     findings += _filled_here(one)
     for finding in findings:
         note(f"To be mended: {finding}")

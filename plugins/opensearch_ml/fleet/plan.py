@@ -1,7 +1,7 @@
 """The plan: what a target wants, held against what stands on its cluster. A pure function; nothing is asked or written.
 
-Whether a credential serves, and what an IAM role lacks, only others can tell: both are given as functions, and what
-these cannot tell is told of that blueprint alone.
+Whether a credential is there and serves, and what an IAM role lacks, only others can tell: these are given as
+functions, and what they cannot tell is told of that blueprint alone.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def plan(
     *,
     serves: Callable[[Blueprint, str | None], bool],
     now_ms: int,
+    resolves: Callable[[Blueprint], object] | None = None,
     role_lacks: Callable[[Blueprint], tuple[str, ...] | None] | None = None,
     token: str = of_blueprint.NO_TOKEN,
 ) -> Plan:
@@ -33,11 +34,15 @@ def plan(
     :param wanted: all blueprints of the target, in any order; one with findings is told and keeps its model.
     :param serves: tells whether a connector with a mark needs no new credential, see `CredentialSource.serves`.
     :param now_ms: the time, in milliseconds since the epoch: tells who is at work from who was killed.
+    :param resolves: raises if a reference of the credential gives nothing; asked before something is created or
+        adopted. None: that is not looked at.
     :param role_lacks: `steps.iam_role.what_lacks` of a blueprint's role; None: roles are not looked at.
     :param token: of the run that asks, as `of_blueprint.View` has it.
     """
     named = sorted(wanted, key=lambda one: one.name)
-    view = of_blueprint.View(cluster.fleet, serves, now_ms, role_lacks, target.adopt, token)
+    view = of_blueprint.View(
+        cluster.fleet, serves, now_ms, resolves=resolves, role_lacks=role_lacks, adopt=target.adopt, token=token
+    )
     blueprints = [one.blueprint for one in named if one.blueprint]
     changes = [
         *of_cluster.changes(target, blueprints, cluster),

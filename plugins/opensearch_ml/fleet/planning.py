@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from opensearch_ml import credentials
 from opensearch_ml.aws_secrets import access_for
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
@@ -16,7 +17,7 @@ from opensearch_ml.fleet.found import Cluster
 from opensearch_ml.fleet.look import look_at_cluster, look_at_fleet
 from opensearch_ml.fleet.of_blueprint import NO_TOKEN
 from opensearch_ml.fleet.plan import plan
-from opensearch_ml.fleet.serving import Serving
+from opensearch_ml.fleet.serving import Resolving, Serving
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.steps.iam_role import role_on, what_lacks
@@ -76,11 +77,13 @@ def planned(
     blueprints = {one.name: one.blueprint for one in wanted if one.blueprint}
     model_names = {name: blueprint.model_name for name, blueprint in blueprints.items()}
     cluster = look_at_cluster(hook, target, looking.result(), model_names, admin=admin)
+    looks = credentials.Looks(hook, aws_conn_id)
     made = plan(
         target,
         wanted,
         cluster,
-        serves=Serving(lambda blueprint: source_for(blueprint, hook, aws_conn_id)),
+        serves=Serving(lambda blueprint: source_for(blueprint, hook, aws_conn_id, looks=looks)),
+        resolves=Resolving(lambda blueprint: credentials.resolve(blueprint, hook, looks=looks)),
         now_ms=int(time.time() * 1000),
         role_lacks=_role_lacks(hook, aws_conn_id),
         token=token,

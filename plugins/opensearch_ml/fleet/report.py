@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opensearch_ml.fleet.apply import Applied, Outcome
+from opensearch_ml.fleet.applied import Applied, Outcome
 from opensearch_ml.fleet.approved import Approved
 from opensearch_ml.fleet.changes import STOPPED, Kind, Plan
 
@@ -56,6 +56,28 @@ def stopped(plan: Plan) -> list[list[str]]:
     return told
 
 
+def work(plan: Plan, *, prune: bool) -> dict[str, int]:
+    """Return how many changes a run would make, by kind; orphans are deleted with `prune` alone, as ``delete``."""
+    counts = {kind: count for kind, count in plan.counts.items() if Kind(kind) not in (*STOPPED, Kind.ORPHAN)}
+    orphans = len(plan.of_kind(Kind.ORPHAN))
+    return counts | ({"delete": orphans} if prune and orphans else {})
+
+
+def orphans(plan: Plan, *, prune: bool) -> str:
+    """Return what becomes of the orphans, with their names; empty if there are none."""
+    found = plan.of_kind(Kind.ORPHAN)
+    if not found:
+        return ""
+    names = list(dict.fromkeys(f"{one.what}{' (adopted)' if one.differences else ''}" for one in found))
+    one, them = ("1 orphan", "it") if len(names) == 1 else (f"{len(names)} orphans", "them")
+    adopted = "; adopted models stay and lose our mark" if any(change.differences for change in found) else ""
+    told = _some(names)
+    if prune:
+        return f"A run with prune deletes {one}{adopted}: {told}"
+    stay = "stays" if them == "it" else "stay"
+    return f"{one} {stay}, because only a run with prune deletes {them}{adopted}: {told}"
+
+
 def rows(
     stages: Iterable[tuple[Iterable[Approved], Iterable[Mapping[str, Any]]]], stopped: Iterable[Sequence[str]]
 ) -> list[Row]:
@@ -72,12 +94,14 @@ def rows(
     return sorted(found, key=lambda row: ((*ATTENTION, *QUIET).index(row.outcome), row.what))
 
 
-def table(all_rows: Sequence[Row], unchanged: int) -> str:
+def table(all_rows: Sequence[Row], unchanged: int, not_applied: str = "") -> str:
     """Return the table for a person.
 
     :param unchanged: how many blueprints nothing was to be done for.
+    :param not_applied: what was planned, if nothing of it was applied: ``1 to create``.
     """
-    told = [f"{count} {one}" for one in (*QUIET[:1], *ATTENTION) if (count := counts(all_rows).get(one))]
+    told = [f"not applied: {not_applied}"] * bool(not_applied)
+    told += [f"{count} {one}" for one in (*QUIET[:1], *ATTENTION) if (count := counts(all_rows).get(one))]
     as_planned = unchanged + counts(all_rows).get(Outcome.UNCHANGED.value, 0)
     lines = [f"{', '.join(told) or 'nothing to do'}; {as_planned} unchanged"]
     attention = [row for row in all_rows if row.outcome in ATTENTION]
@@ -90,9 +114,7 @@ def table(all_rows: Sequence[Row], unchanged: int) -> str:
     lines += [f"  {row.what:<{width}}  {row.outcome:<14}  {row.line}" for row in (*attention, *singles)]
     for (outcome, kinds), equal in quiet.items():
         if len(equal) >= TOGETHER:
-            names = ", ".join(row.what for row in equal[:NAMES])
-            more = f" and {len(equal) - NAMES} more" if len(equal) > NAMES else ""
-            lines.append(f"  {outcome} ({', '.join(kinds)}): {names}{more}")
+            lines.append(f"  {outcome} ({', '.join(kinds)}): {_some([row.what for row in equal])}")
     return "\n".join(lines)
 
 
@@ -107,6 +129,11 @@ def counts(all_rows: Iterable[Row]) -> dict[str, int]:
     for row in all_rows:
         found[row.outcome] = found.get(row.outcome, 0) + 1
     return found
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+    return f"{', '.join(names[:NAMES])}{more}"
 
 
 def _row(approved: Approved, result: Applied | None) -> Row:

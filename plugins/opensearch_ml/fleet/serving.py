@@ -1,4 +1,4 @@
-"""Whether credentials still serve: asked of the sources that a rotation asks, each question once for a whole fleet.
+"""Whether credentials still serve, and are there at all: each question asked once for a whole fleet.
 
 A fingerprint takes 40 ms, and a look into a secrets backend as long, so models that share their references share the
 source, and those that share a fingerprint too share its answer.
@@ -32,7 +32,7 @@ class Serving:
 
         :raises OpenSearchMLError: the source cannot tell.
         """
-        key = _what_it_depends_on(blueprint)
+        key = _source_of(blueprint)
         if (key, mark) not in self._told:
             self._told[key, mark] = self._ask(key, blueprint, mark)
         told = self._told[key, mark]
@@ -49,9 +49,41 @@ class Serving:
             return error
 
 
-def _what_it_depends_on(blueprint: Blueprint) -> str:
+class Resolving:
+    """Sees that the references of a blueprint's credential give what creating a model, and adopting one, needs.
+
+    :param resolve: looks where they lead, and raises if one of them gives nothing.
+    """
+
+    def __init__(self, resolve: Callable[[Blueprint], object]) -> None:
+        self._resolve = resolve
+        self._told: dict[str, OpenSearchMLError | None] = {}
+
+    def __call__(self, blueprint: Blueprint) -> None:
+        """Do nothing if all references give something.
+
+        :raises OpenSearchMLError: one gives nothing, or the source does not answer.
+        """
+        key = _references_of(blueprint)
+        if key not in self._told:
+            self._told[key] = self._ask(blueprint)
+        if error := self._told[key]:
+            raise error
+
+    def _ask(self, blueprint: Blueprint) -> OpenSearchMLError | None:
+        try:
+            self._resolve(blueprint)
+        except OpenSearchMLError as error:
+            return error
+        return None
+
+
+def _source_of(blueprint: Blueprint) -> str:
     section = blueprint.rotation
     if section is not None and section.source not in SHARED:
         return f"blueprint {blueprint.name}"
-    credential = {key: str(one) for key, one in blueprint.connector.credential.items()}
-    return json.dumps([section.source if section else "", credential], sort_keys=True)
+    return f"{section.source if section else ''} {_references_of(blueprint)}"
+
+
+def _references_of(blueprint: Blueprint) -> str:
+    return json.dumps({key: str(one) for key, one in blueprint.connector.credential.items()}, sort_keys=True)

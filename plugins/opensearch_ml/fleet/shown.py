@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from opensearch_ml.fleet.changes import STOPPED, Change, Difference, Kind, Plan
 
 SIGNS = {Kind.CREATE: "+", Kind.CLEAN: "-", Kind.ORPHAN: "-", Kind.BLOCKED: "!", Kind.BROKEN: "!"}  # others: ~
 WORDS = {
-    Kind.SETTINGS: ("to set", "to set"),
+    Kind.SETTINGS: ("setting to change", "settings to change"),
     Kind.ROLE: ("role to mend", "roles to mend"),
     Kind.CLEAN: ("to clean up", "to clean up"),
     Kind.ORPHAN: ("orphan", "orphans"),
@@ -47,11 +47,15 @@ def summary(plan: Plan) -> str:
     """Return one line: ``Plan: 1 to create, 1 to swap, 1 orphan; 197 unchanged``."""
     if plan.is_empty:
         return f"No changes: {_count(plan.wanted, 'blueprint')}, all as they should be"
-    told = []
-    for kind in Kind:
-        if count := len(plan.of_kind(kind)):
-            told.append(f"{count} {WORDS.get(kind, (f'to {kind.value}',) * 2)[count > 1]}")
-    return f"Plan: {', '.join(told)}; {len(plan.unchanged)} unchanged"
+    return f"Plan: {counted(plan.counts)}; {len(plan.unchanged)} unchanged"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return counts by kind as people say them: ``1 to create, 2 orphans``."""
+    words = {kind.value: told for kind, told in WORDS.items()}
+    return ", ".join(
+        f"{count} {words.get(kind, (f'to {kind}',) * 2)[count > 1]}" for kind, count in counts.items() if count
+    )
 
 
 def text(plan: Plan, *, width: int = 100, blocks: int = BLOCKS) -> str:
@@ -67,9 +71,10 @@ def text(plan: Plan, *, width: int = 100, blocks: int = BLOCKS) -> str:
     return "\n\n".join(["\n".join(parts)] * bool(parts) + [summary(plan)])
 
 
-def markdown(plan: Plan, *, limit: int = MARKDOWN_CHARACTERS) -> str:
+def markdown(plan: Plan, *, orphans: str = "", limit: int = MARKDOWN_CHARACTERS) -> str:
     """Return the plan for whoever approves it.
 
+    :param orphans: what becomes of these.
     :param limit: characters, at most about.
     """
     lines = [f"**{summary(plan)}** on `{plan.target}`", ""]
@@ -86,6 +91,7 @@ def markdown(plan: Plan, *, limit: int = MARKDOWN_CHARACTERS) -> str:
             break
         lines += item
     lines += [f"- not looked at: {_escaped(one)}" for one in plan.unseen]
+    lines += ["", f"{_escaped(orphans)}."] * bool(orphans)
     return "\n".join(lines)
 
 

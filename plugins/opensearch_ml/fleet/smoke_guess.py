@@ -48,15 +48,15 @@ def smoke_test(connector: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[
     unknown = sorted(asked - SAMPLES.keys())
     if unknown:
         return None, (
-            f"smoke_test is missing: what to send as {', '.join(unknown)} is not known. "
-            "Write one: without it nothing is ever swapped."
+            f"smoke_test is missing, because what to send as {', '.join(unknown)} is not known. "
+            "Write one: without it a changed key or definition is never swapped in."
         )
     samples = SAMPLES | (ROLES if url.endswith("/converse") else {})
     parameters = {name: _fitting(samples[name], name, body) for name in sorted(asked)}
     expected, is_known = _expected(url, str(predict.get("post_process_function") or ""), model)
-    doubt = "" if is_known else ", and asks only for an answer: say what it must hold"
+    doubt = "" if is_known else " It takes any answer: write what a good one holds."
     test = {"parameters": parameters, "expect": expected}
-    return test, f"smoke_test is guessed of the request body{doubt}. Nothing was asked; a swap tests with it."
+    return test, f"smoke_test is guessed from the request body, and was not tried; a swap tests with it.{doubt}"
 
 
 def _fitting(sample: Any, name: str, body: str) -> Any:

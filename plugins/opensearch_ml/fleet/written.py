@@ -148,11 +148,11 @@ def _connector(
     secrets.credential |= signs_with | _of_certificates(told, secrets)
     if not secrets.credential and not str(told.get("protocol")).startswith("mcp_"):
         secrets.credential[KEY] = _reference(secrets, told, KEY)
-        note(f"connector.credential.{KEY}: no header sends a credential, but the server wants one; any text will do.")
+        note(f"connector.credential.{KEY}: nothing sends a credential, but the server requires one; any text will do.")
     told["credential"] = secrets.credential
     for key in signs_with:
         if isinstance(signs_with[key], str):
-            note(f"connector.credential.{key}: the cluster never tells it; it is {signs_with[key]} here.")
+            note(f"connector.credential.{key}: a cluster never shows it. See whether {signs_with[key]} is right.")
     return ordered(told), secrets
 
 
@@ -167,7 +167,8 @@ def _client_config(held: Mapping[str, Any], place: Place, note: Note) -> dict[st
     if place.version < canonical.SECONDS_SINCE:
         for key in [one for one in TIMEOUTS if told.get(one) == defaults[one]]:
             path = f"connector.client_config.{key}"
-            note(f"{path} is {told[key]} seconds, which that server fills in; {SENSIBLE_S} is written: a difference.")
+            filled_in = f"{path} is {told[key]} seconds, which this server fills in where nobody says it"
+            note(f"{filled_in}; the blueprint says {SENSIBLE_S}. The plan shows this difference.")
             told[key] = SENSIBLE_S
     return {key: value for key, value in told.items() if value != defaults.get(key)}
 
@@ -176,7 +177,7 @@ def _access(held: Mapping[str, Any], path: str, is_on: bool, note: Note) -> dict
     mode, roles = held.get("access") or held.get("access_mode"), list(held.get("backend_roles") or ())
     if not is_on:
         if roles or mode == "restricted":
-            note(f"{path}.backend_roles is left out: access control is off on this cluster, which then takes none.")
+            note(f"{path}.backend_roles is left out: with access control off, as on this cluster, it is refused.")
         return {}
     if roles:
         return {"access_mode": "restricted", "backend_roles": roles}

@@ -16,6 +16,7 @@ from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from opensearch_ml import assets, folders
+from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.fleet import report, shown
 from opensearch_ml.fleet.apply import AT_ONCE, Applied, Applying, Outcome, apply_stage
 from opensearch_ml.fleet.approved import Approved, approved
@@ -34,6 +35,7 @@ NEVER, WITH_APPROVAL, ALWAYS = APPLY = ("never", "with approval", "always")
 PLANNED, SETTINGS, DELETIONS = "opensearch_ml_plan", "settings", "deletions"
 APPROVED, RESULTS = "opensearch_ml_approved", "opensearch_ml_results"
 NOT_ASKED = {"target": ""}
+NOBODY = "nobody, in time"
 ANSWER_WITHIN = timedelta(days=1)
 BATCHES_AT_ONCE = 4  # on one cluster
 BLOCKS_TOLD = 20
@@ -44,6 +46,11 @@ LAST = (Kind.CLEAN, Kind.ORPHAN)
 def group_of(target: str) -> str:
     """Return the id of a target's group of tasks."""
     return NOT_IN_A_GROUP_ID.sub("-", target)
+
+
+def rejected(by: str) -> str:
+    """Return who rejected a plan; no answer within the time is Airflow's own."""
+    return "rejected, because nobody answered in time" if by == NOBODY else f"rejected by {by}"
 
 
 class OpenSearchFleetOperator(BaseOperator):
@@ -146,17 +153,20 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         catalog = folders.catalog()
         plan = plan_for(self.hook, catalog, target, names, admin=self.acting_hook, aws_conn_id=target.aws_conn_id)
         where = f"Target {self.target} ({self.hook.base_url}, OpenSearch {'.'.join(map(str, self.hook.version))})"
-        self.log.info("%s", self.redact(f"{where}\n\n{shown.text(plan, width=120)}"))
         prune = is_true(self.prune)
+        about_orphans = report.orphans(plan, prune=prune)
+        self.log.info("%s", self.redact("\n".join([where, "", shown.text(plan, width=120), about_orphans]).rstrip()))
         settings, changing, deletions = _parts(plan, prune=prune)
-        is_work = bool(settings or changing or deletions)
         limits = Limits(deletions=int(self.max_deletions), change_percent=float(self.max_change_percent))
-        refusal = too_much(plan, limits, prune=prune) if is_work else None
-        self._leave(context, plan, is_work=is_work)
+        refusal = too_much(plan, limits, prune=prune)
+        self._leave(context, plan, refusal)
+        is_work = bool(settings or changing or deletions)
         if not is_work or self.apply == NEVER:
             if refusal:
-                self.log.warning("a run that applies this would stop here: %s", refusal)
-            self.log.info("nothing is applied%s", f" (apply: {self.apply})" if is_work else "")
+                self.log.warning("%s", refusal)
+            self.log.info(
+                "nothing is written: %s", f"apply is {self.apply}" if is_work else "there is nothing to apply"
+            )
             return None
         if refusal:
             raise refusal
@@ -168,18 +178,19 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         self.tell(f"{shown.summary(plan)}; {len(changing)} blueprints to change in {len(batches)} batches")
         return [[one.as_list() for one in batch] for batch in batches]
 
-    def _leave(self, context: Context, plan: Plan, *, is_work: bool) -> None:
+    def _leave(self, context: Context, plan: Plan, refusal: OpenSearchMLError | None = None) -> None:
+        prune = is_true(self.prune)
         left: dict[str, Any] = {
             **shown.as_dict(plan),
             "apply": self.apply,
-            "is_work": is_work,
+            "work": report.work(plan, prune=prune),
             "stopped": report.stopped(plan),
+            "orphans": report.orphans(plan, prune=prune),
+            "refusal": refusal.cause if refusal else "",
             "text": shown.text(plan, width=120, blocks=BLOCKS_TOLD),
         }
-        if self.apply == WITH_APPROVAL and is_work:
-            orphans = "deleted" if is_true(self.prune) else "told, and stay: `prune` is off"
-            about_orphans = f"\n\nOrphans are {orphans}." if plan.of_kind(Kind.ORPHAN) else ""
-            left["markdown"] = shown.markdown(plan) + about_orphans
+        if self.apply == WITH_APPROVAL and left["work"]:
+            left["markdown"] = shown.markdown(plan, orphans=left["orphans"])
         redacted = {key: self.redact(one) if isinstance(one, str) else one for key, one in left.items()}
         redacted["stopped"] = [[self.redact(text) for text in one] for one in left["stopped"]]
         context["ti"].xcom_push(key=PLANNED, value=redacted)
@@ -218,8 +229,8 @@ class OpenSearchApprovePlanOperator(ApprovalOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         is_approved = event.get("chosen_options") == [self.APPROVE]
-        by = (event.get("responded_by_user") or {}).get("name") or "nobody, in time"
-        self.log.info("%s: the plan was %s by %s", self.target, "approved" if is_approved else "rejected", by)
+        by = (event.get("responded_by_user") or {}).get("name") or NOBODY
+        self.log.info("%s: the plan was %s", self.target, f"approved by {by}" if is_approved else rejected(by))
         context["ti"].xcom_push(key=APPROVED, value={"approved": is_approved, "by": by})
         return super().execute_complete(context, event)
 

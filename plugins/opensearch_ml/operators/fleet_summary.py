@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from opensearch_ml import notifications
-from opensearch_ml.fleet import report
+from opensearch_ml.fleet import report, shown
 from opensearch_ml.fleet.approved import Approved
 from opensearch_ml.operators.fleet import (
+    ALWAYS,
     APPROVED,
     DELETIONS,
+    NEVER,
     NOT_ASKED,
     PLANNED,
     RESULTS,
     SETTINGS,
+    WITH_APPROVAL,
     OpenSearchFleetOperator,
+    rejected,
 )
 from opensearch_ml.operators.handover import FAILURE, flat, pulled
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 DRIFT, RETURNED = "opensearch_ml_drift", "return_value"
+NOT_APPLIED = "not applied"
 
 
 class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
@@ -38,7 +43,7 @@ class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
     :param settings_task_id: task of `OpenSearchApplyPlanOperator` for what all models share (templated).
     :param apply_task_id: its mapped task for the blueprints (templated).
     :param delete_task_id: its task for what is deleted (templated).
-    :return: how many had which outcome.
+    :return: how many had which outcome, and how many changes were not applied.
     """
 
     template_fields: Sequence[str] = (
@@ -73,15 +78,14 @@ class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
         answers = pulled(context, self.approve_task_id, APPROVED)
         is_applied = bool(answers) and answers[0]["approved"]
         rows = report.rows(self._stages(context) if is_applied else (), planned["stopped"])
-        told = f"{self.target}: {report.table(rows, planned['unchanged'])}"
-        if planned["is_work"] and not is_applied:
-            why = f"rejected by {answers[0]['by']}" if answers else f"apply: {planned['apply']}"
-            told = f"{told}\n{planned['text']}\nNothing was written ({why})."
-        self._tell_of_drift(context, planned, told if planned["is_work"] and not answers else "")
+        work = {} if is_applied else planned["work"]
+        table = report.table(rows, planned["unchanged"], shown.counted(work))
+        told = "\n".join([f"{self.target}: {table}", *_not_applied(planned, answers, bool(work))])
+        self._tell_of_drift(context, planned, told if work and not answers else "")
         self.log.info("%s", told)
         if any(row.outcome in report.FAILING for row in rows):
             raise AirflowFailException("\n".join(filter(None, [told, report.causes(rows), *self._failures(context)])))
-        return report.counts(rows)
+        return report.counts(rows) | ({NOT_APPLIED: sum(work.values())} if work else {})
 
     def _stages(self, context: Context) -> list[tuple[list[Approved], list[dict[str, Any]]]]:
         stages = [
@@ -106,3 +110,17 @@ class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
         ti.xcom_push(key=DRIFT, value=told)
         if told and told != last:
             notifications.tell(context, f"{self.target} is not as its blueprints say: {planned['summary']}", told)
+
+
+def _not_applied(planned: Mapping[str, Any], answers: Sequence[Mapping[str, Any]], is_work: bool) -> Iterator[str]:
+    """Yield the plan and why nothing of it was written, if so; and what stays in any case."""
+    if is_work:
+        answer = rejected(answers[0]["by"]) if answers else "not approved"
+        why = f"apply: {NEVER}" if planned["apply"] == NEVER else f"the plan was {answer}"
+        yield f"\n{planned['text']}\n\nNothing was written ({why})."
+        if planned["refusal"]:
+            yield f"A run that applies it would stop too: {planned['refusal']}."
+        elif planned["apply"] == NEVER:
+            yield f"To have it applied, start the DAG with apply: {WITH_APPROVAL}, or {ALWAYS}."
+    if planned["orphans"]:
+        yield f"{planned['orphans']}."

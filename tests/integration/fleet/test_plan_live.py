@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseHook
 
 from opensearch_ml import cli, fingerprint
 from opensearch_ml.blueprint import Blueprint
@@ -140,6 +142,43 @@ def test_a_changed_credential_is_a_swap_of_all_that_use_it(world: World) -> None
     assert {one.path for change in plan.changes for one in change.differences} == {"credential"}
     assert "another" not in repr(plan)
     assert OPENAI_KEY not in repr(plan)
+
+
+def test_a_connection_that_is_not_there_is_told_of_all_that_need_it_by_one_look(
+    world: World, make_blueprint: Callable[..., Blueprint], cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("model_3", "model_4", "model_5"):
+        world.write(make_blueprint(name))
+    for name in ("model_4", "model_5"):
+        nobody = {"openAI_key": {"conn_id": "nobody", "field": "password"}}
+        world.edit(name, lambda told, nobody=nobody: {**told, "connector": {**told["connector"], "credential": nobody}})
+    world.ml("POST", "models/_register", {**model_body(world, "model_5"), "description": "By hand"})
+    asked: list[str] = []
+
+    def counted(conn_id: str) -> Any:
+        asked.append(conn_id)
+        return BaseHook.get_connection(conn_id)
+
+    monkeypatch.setattr("opensearch_ml.credentials.BaseHook", SimpleNamespace(get_connection=counted))
+    before = cluster.writes()
+    plan = world.plan()
+    assert [(one.kind, one.what) for one in plan.changes] == [
+        (Kind.CREATE, "model_3"),
+        (Kind.BROKEN, "model_4"),
+        (Kind.BROKEN, "model_5"),
+    ]
+    words = "it refers to secrets that are not there: openAI_key is password of connection nobody, which is not there"
+    assert [one.why for one in plan.changes[1:]] == [f"cannot be created: {words}", f"cannot be adopted: {words}"]
+    assert sorted(asked) == ["nobody", "openai_default"]
+    assert sorted(world.sent) == SETTLED
+    assert cluster.writes() == before
+    assert OPENAI_KEY not in repr(plan)
+
+
+def model_body(world: World, name: str) -> dict[str, Any]:
+    """What somebody else registers: a model on a connector of his own."""
+    connector_id = world.ml("POST", "connectors/_create", foreign_body(world, name))["connector_id"]
+    return {"name": name, "function_name": "remote", "connector_id": connector_id}
 
 
 def test_a_model_made_by_hand_is_adopted_by_its_description_alone(

@@ -66,17 +66,20 @@ def test_blueprints_are_shown_with_the_lines_for_the_target_and_what_is_left_to_
     *shown, for_target = yaml.safe_load_all(out)
     assert [one["connector"]["name"] for one in shown] == ["one", "two"]
     assert for_target == {"blueprints": ["one", "two"], "adopt": {"one": "m1", "two": "m2"}}
-    assert "# For the target of this cluster, beside what it has:" in out
+    assert "# Add these to the target of this cluster:" in out
     assert "  example_default, password: key of one, key of two\n" in err
-    assert "give those with another key a connection of their own" in err
-    assert "left out: ours already: ours" in err
+    assert "taken to be the same key; where it is another, give that blueprint a connection of its own" in err
+    assert err.splitlines()[-1].startswith(
+        "Next: add the entries above to the target of this cluster, create the connections"
+    )
+    assert "left out: ours: managed by opensearch_ml already" in err
 
 
 def test_files_are_written_and_none_over_another(run: Any, folder: Path) -> None:
     to = folder / "blueprints"
     code, out, _, _ = run("--from-cluster", "--to", str(to))
     assert code == 0
-    assert out.startswith(f"wrote {to / 'one.yaml'}\nwrote {to / 'two.yaml'}\n---\n# For")
+    assert out.startswith(f"wrote {to / 'one.yaml'}\nwrote {to / 'two.yaml'}\n---\n# Add these")
     assert (to / "one.yaml").read_text().startswith("# yaml-language-server: $schema=../schema/blueprint.schema.json\n")
     assert cli.main(["validate", str(to)]) == 0
     before = {path: path.read_text() for path in to.iterdir()}
@@ -91,7 +94,7 @@ def test_a_target_tells_the_cluster_and_its_file_is_left_as_it_was(run: Any, fol
     before = (folder / "targets" / "t.yaml").read_text()
     code, out, _, asked = run("--from-cluster", "--target", "t", "--targets", str(folder / "targets"), "--name", "m2")
     assert (code, asked) == (0, ["there"])
-    assert "# For targets/t.yaml, beside what it has:\nblueprints:\n  - two\n" in out
+    assert "# Add these to targets/t.yaml:\nblueprints:\n  - two\n" in out
     assert (folder / "targets" / "t.yaml").read_text() == before
 
 
@@ -107,7 +110,7 @@ def test_nothing_to_import_says_where_and_what_is_left_out(run: Any) -> None:
     assert "nothing to import from https://search.example.com:443, OpenSearch 3.6.0" in err
     code, _, err, _ = run("--from-cluster", "--name", "three")
     assert code == 1
-    assert "left out: three: nothing that others made here has this name or id" in err
+    assert "left out: --name three: nothing that others made on this cluster has this name or id" in err
 
 
 def test_what_others_wrote_neither_steers_a_terminal_nor_gives_a_secret_away(run: Any) -> None:

@@ -291,7 +291,7 @@ def test_ours_are_left_out_and_named_with_their_canaries() -> None:
     fleet = Fleet([*connectors, foreign(theirs, "f")], [*models, model(theirs, "t", "f")], VERSION)
     told = found(fleet)
     assert told.adopt == {"theirs": "t"}
-    assert told.left_out == ("ours already: ours",)
+    assert told.left_out == ("ours: managed by opensearch_ml already",)
 
 
 def test_names_are_never_those_that_stand_already() -> None:
@@ -304,7 +304,7 @@ def test_names_are_never_those_that_stand_already() -> None:
     told = found(fleet)
     assert told.adopt == {"chat_2": "t", "chat_3": "u"}
     assert {yaml.safe_load(one.yaml_text)["model"]["name"] for one in told.blueprints} == {"chat"}
-    assert any("serves model u too" in note for note in told.blueprints[0].notes)
+    assert any("its connector f also serves model u, and will go on to" in note for note in told.blueprints[0].notes)
 
 
 def test_a_lost_connector_and_an_unused_one_are_told_and_the_latter_is_written_if_it_is_named() -> None:
@@ -380,7 +380,7 @@ def test_access_is_written_only_where_the_cluster_takes_it() -> None:
     on, off = (found(fleet, connector_access=is_on) for is_on in (True, False))
     assert written(on).connector.backend_roles == ["a"]
     assert written(off).connector.backend_roles is None
-    assert any("access control is off" in note for note in off.blueprints[0].notes)
+    assert any("with access control off, as on this cluster, it is refused" in note for note in off.blueprints[0].notes)
 
 
 def test_a_method_in_small_letters_is_no_difference() -> None:

@@ -20,7 +20,7 @@ from opensearch_ml.fleet.adoption import Adopted
 from opensearch_ml.fleet.changes import Change, Kind, Plan
 from opensearch_ml.fleet.desired import desired
 from opensearch_ml.fleet.limits import Limits, too_much
-from opensearch_ml.fleet.serving import Serving
+from opensearch_ml.fleet.serving import Resolving, Serving
 from opensearch_ml.rotation.situation import UNTOLD
 from opensearch_ml.targets import Target
 
@@ -116,6 +116,27 @@ def test_a_source_that_does_not_answer_is_asked_once_and_told_to_all() -> None:
     assert source.asked == [RIGHT]
 
 
+def test_what_references_give_is_looked_for_once_for_all_that_share_them() -> None:
+    asked: list[str] = []
+
+    def resolve(one: Blueprint) -> None:
+        asked.append(one.name)
+        if one.name != "there":
+            raise UnresolvedCredential("not there", evidence="", fix="")
+
+    resolves = Resolving(resolve)
+    shared = [
+        Blueprint.parse(name, document("x", connector__credential={"key": {"conn_id": "one"}}), source=name)
+        for name in "abc"
+    ]
+    for one in shared:
+        with pytest.raises(UnresolvedCredential, match="not there"):
+            resolves(one)
+    for _ in range(2):
+        resolves(blueprint("there"))
+    assert asked == ["a", "there"]
+
+
 # ---- adoption
 
 
@@ -181,13 +202,13 @@ def plan(*changes: Change, standing: int = 100) -> Plan:
     [
         ([], True, None),
         (of(Kind.SWAP, 30), False, None),
-        (of(Kind.SWAP, 31), False, "31 of 100 models on production would change, which is 31 %"),
+        (of(Kind.SWAP, 31), False, "31 of 100 models on production would change, 31 %, more than the 30 % that"),
         ([*of(Kind.SWAP, 16), *of(Kind.UPDATE, 15)], False, "31 of 100"),
         (of(Kind.CREATE, 500, models=False), False, None),
         (of(Kind.CREATE, 31), False, "31 of 100"),
         (of(Kind.ORPHAN, 50), False, None),
         (of(Kind.ORPHAN, 10), True, None),
-        (of(Kind.ORPHAN, 11), True, "11 models would be deleted on production, and a run may delete 10"),
+        (of(Kind.ORPHAN, 11), True, "11 orphans on production would be deleted, more than the 10 that max_deletions"),
         ([*of(Kind.BLOCKED, 50), *of(Kind.BROKEN, 50), *of(Kind.SETTINGS, 50), *of(Kind.CLEAN, 50)], True, None),
     ],
 )
@@ -196,7 +217,7 @@ def test_too_much_is_told_with_what_it_is(changes: list[Change], prune: bool, wo
     assert (error is None) is (words is None)
     if error and words:
         assert words in error.cause
-        assert "nothing was written" in error.cause
+        assert error.cause.endswith("a run stops before it writes anything")
         assert changes[0].what in error.evidence
         assert error.fix
 

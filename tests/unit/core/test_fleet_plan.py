@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 
 from opensearch_ml import canonical, trusted_endpoints
 from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.errors import Finding, PermissionDenied
+from opensearch_ml.errors import Finding, PermissionDenied, UnresolvedCredential
 from opensearch_ml.fleet import adoption
 from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
 from opensearch_ml.fleet.desired import Desired
@@ -399,6 +399,53 @@ def test_a_source_that_does_not_answer_keeps_nothing_else_from_being_seen() -> N
     found = planned([CHAT], chat_is(model_state="UNDEPLOYED"), serves=lost)
     assert kinds(found) == [(Kind.REDEPLOY, "chat"), (Kind.BROKEN, "chat")]
     assert found.changes[1].fix == "create it"
+
+
+def nothing_there(of: Blueprint) -> None:
+    """Where no reference leads anywhere."""
+    told = "key is password of connection one, which is not there"
+    raise UnresolvedCredential(
+        f"blueprint {of.name} refers to secrets that are not there", evidence=told, fix="create it"
+    )
+
+
+def test_what_cannot_be_created_or_adopted_for_want_of_its_credential_is_told_and_stops_nobody() -> None:
+    by_hand, lost_its_own = blueprint("by_hand"), blueprint("lost_its_own")
+    there = [
+        model(by_hand, "m", "theirs", name="by_hand"),
+        model(lost_its_own, "n", "gone", name="lost_its_own", model_state="UNDEPLOYED"),
+        *stands(CHAT)[1],
+    ]
+    on = cluster([foreign(by_hand, "theirs"), *stands(CHAT)[0]], there, groups=["group of lost_its_own"])
+    wanted = [by_hand, lost_its_own, blueprint("new"), TOOLS, CHAT]
+    assert kinds(planned(wanted, on)) == [
+        (Kind.CREATE, "lost_its_own"),
+        (Kind.CREATE, "new"),
+        (Kind.CREATE, "tools"),
+        (Kind.ADOPT, "by_hand"),
+    ]
+    found = planned(wanted, on, resolves=nothing_there)
+    assert kinds(found) == [(Kind.BROKEN, name) for name in ("by_hand", "lost_its_own", "new", "tools")]
+    assert (found.has_errors, found.stages(), found.unchanged) == (True, (), ("chat",))
+    words = "it refers to secrets that are not there: key is password of connection one, which is not there"
+    assert [(one.why, one.fix) for one in found.changes] == [
+        (f"cannot be adopted: {words}", "create it"),
+        *[(f"cannot be created: {words}", "create it")] * 3,
+    ]
+    assert found.changes[0].differences  # that it would be adopted, and with what, is still to be read
+
+
+def test_the_credential_of_what_stands_and_of_what_is_taken_as_it_is_is_not_asked_for_again() -> None:
+    signed = blueprint(
+        "signed",
+        connector__protocol="aws_sigv4",
+        connector__credential={},
+        connector__parameters={"region": "r", "service_name": "sagemaker", "model": "small"},
+        connector__actions__0__headers={},
+        rotation={"source": "iam_user_key", "user_name": "search"},
+    )
+    on = cluster([foreign(signed, "theirs"), *stands(CHAT)[0]], [model(signed, "m", "theirs"), *stands(CHAT)[1]])
+    assert kinds(planned([signed, CHAT], on, resolves=nothing_there)) == [(Kind.ADOPT, "signed")]
 
 
 # ---- the cluster

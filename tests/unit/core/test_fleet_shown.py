@@ -63,7 +63,7 @@ def test_nothing_to_do_is_one_line() -> None:
 def test_the_summary_counts_every_kind() -> None:
     plan = of([Change(kind, f"{kind.value}{index}") for kind in Kind for index in range(2)])
     assert shown.summary(plan) == (
-        "Plan: 2 to set, 2 roles to mend, 2 to create, 2 to adopt, 2 to update, 2 to redeploy, 2 to swap, "
+        "Plan: 2 settings to change, 2 roles to mend, 2 to create, 2 to adopt, 2 to update, 2 to redeploy, 2 to swap, "
         "2 to clean up, 2 orphans, 2 blocked, 2 broken; 178 unchanged"
     )
 

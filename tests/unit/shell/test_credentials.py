@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseHook
 from airflow.sdk._shared.secrets_masker import redact
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 
 from opensearch_ml import credentials
+from opensearch_ml.arns import DomainArn
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.catalog import Catalog
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
-from tests.conftest import connections
+from opensearch_ml.rotation.sources.connection import ConnectionSource
+from tests.conftest import REPOSITORY, connections
 
 CONNECTION = {
     "conn_type": "generic",
@@ -101,6 +105,37 @@ def test_a_backend_that_refuses_is_not_taken_for_a_secret_that_is_missing(monkey
     monkeypatch.setattr("opensearch_ml.credentials.BaseHook.get_connection", refuse)
     with pytest.raises(UnresolvedCredential, match="which a secrets backend refuses to give"):
         resolve(key={"conn_id": "my_platform"})
+
+
+def test_shared_looks_ask_for_a_connection_once_also_if_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    get = BaseHook.get_connection
+
+    def counted(conn_id: str) -> Any:
+        asked.append(conn_id)
+        return get(conn_id)
+
+    monkeypatch.setattr(BaseHook, "get_connection", counted)
+    hook = OpenSearchMLHook()
+    looks = credentials.Looks(hook)
+    for field in ("password", "login", "password"):
+        of = blueprint(key={"conn_id": "my_platform", "field": field})
+        assert not ConnectionSource(of, hook, looks=looks).serves(None)
+        assert credentials.resolve(of, hook, looks=looks)
+    for name in ("nobody", "nobody"):
+        with pytest.raises(UnresolvedCredential, match="which is not there"):
+            credentials.resolve(blueprint(key={"conn_id": name}), hook, looks=looks)
+    assert asked == ["my_platform", "nobody"]
+
+
+def test_a_role_is_no_secret_to_look_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BaseHook, "get_connection", pytest.fail)
+    name = "sagemaker_embedding"
+    domain = DomainArn.parse("arn:aws:es:eu-west-1:123456789012:domain/search")
+    by_role = Catalog(REPOSITORY / "include" / "blueprints", REPOSITORY / "none").blueprint(name, domain_arn=domain)
+    resolved = credentials.resolve(by_role, OpenSearchMLHook())
+    assert resolved == by_role.connector.credential
+    assert "roleArn" in resolved
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from opensearch_ml.errors import InvalidTarget, OpenSearchMLError, PermissionDen
 from opensearch_ml.fleet.apply import Applied, Applying, Outcome
 from opensearch_ml.fleet.approved import Approved
 from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
+from opensearch_ml.fleet.limits import Limits, too_much
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators import fleet
 from opensearch_ml.operators.fleet import (
@@ -163,7 +164,7 @@ def test_a_plan_beyond_the_limits_is_refused_only_if_it_would_be_applied(
         planned(*swaps, standing=10, apply="never")
     assert planned(*swaps, standing=10, apply="always", max_change_percent="60")["batches"]
     many = [Change(Kind.ORPHAN, f"old_{index}") for index in range(3)]
-    with pytest.raises(AirflowFailException, match="3 models would be deleted"):
+    with pytest.raises(AirflowFailException, match="3 orphans on production would be deleted"):
         planned(*many, standing=100, apply="always", prune=True, max_deletions="2")
 
 
@@ -235,7 +236,7 @@ def test_a_person_is_shown_the_plan_as_it_is_and_templates_in_it_stay_text(
         approve("with approval", {"ti": ti, "task_instance": ti})
     assert asked["subject"] == "production: Plan: 1 to create, 1 orphan; 1 unchanged"
     assert "conn.search.password" in asked["body"]
-    assert "Orphans are told, and stay" in asked["body"]
+    assert "1 orphan stays, because only a run with prune deletes it" in asked["body"]
     assert (asked["options"], asked["defaults"]) == (["Approve", "Reject"], ["Reject"])
     assert waiting.value.timeout == fleet.ANSWER_WITHIN
     assert {"subject", "body"}.isdisjoint(OpenSearchApprovePlanOperator.template_fields)
@@ -425,11 +426,21 @@ def test_what_a_killed_task_never_told_is_a_failure(planned: Callable[..., dict[
 def test_drift_that_is_not_applied_is_told_once_and_is_no_failure(alarms: list[str]) -> None:
     given = context(task_id="summary")
     given["ti"].xcoms["plan", PLANNED] = [plan_left(CREATED)]
-    assert summarize(given) == {}
+    assert summarize(given) == {"not applied": 5}
     subject, told = alarms
     assert subject == "production is not as its blueprints say: Plan: 5 to create; 1 unchanged"
-    assert "+ create    5 models: model_0" in told
-    assert "Nothing was written (apply: never)." in told
+    assert (
+        told
+        == """\
+production: not applied: 5 to create; 1 unchanged
+
+  + create    5 models: model_0, model_1, model_2, model_3, model_4: it has no model here
+
+Plan: 5 to create; 1 unchanged
+
+Nothing was written (apply: never).
+To have it applied, start the DAG with apply: with approval, or always."""
+    )
     alarms.clear()
     summarize(given)  # the same once more
     by_hand = {**context({("plan", PLANNED): [plan_left(CREATED)]}, "summary"), "dag_run": Run("manual")}
@@ -437,19 +448,93 @@ def test_drift_that_is_not_applied_is_told_once_and_is_no_failure(alarms: list[s
     assert alarms == []
 
 
-def plan_left(changes: Sequence[Change]) -> dict[str, Any]:
-    given, operator = context(), OpenSearchPlanFleetOperator(task_id="plan", target=TARGET)
-    operator._leave(given, Plan(TARGET, len(changes), tuple(changes), ("right",)), is_work=True)
+def plan_left(changes: Sequence[Change], **arguments: Any) -> dict[str, Any]:
+    given, operator = context(), OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, **arguments)
+    operator._leave(given, Plan(TARGET, len(changes), tuple(changes), ("right",)))
     return dict(left(given, PLANNED))
+
+
+ADOPTED = Change(Kind.ORPHAN, "by_hand", "adopted", (Difference("model.description", "a (managed)", "a"),), ("Xy9",))
+STAY = (
+    "2 orphans stay, because only a run with prune deletes them; adopted models stay and lose our mark: "
+    "old, by_hand (adopted)."
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "prune", "told", "counted"),
+    [
+        ([], False, "production: nothing to do; 1 unchanged", {}),
+        ([OLD, ADOPTED], False, f"production: nothing to do; 1 unchanged\n{STAY}", {}),
+        (
+            [OLD],
+            True,
+            "production: not applied: 1 to delete; 1 unchanged\n…\nA run with prune deletes 1 orphan: old.",
+            {"not applied": 1},
+        ),
+        (
+            [CREATED[0], OLD],
+            False,
+            "production: not applied: 1 to create; 1 unchanged\n…\n1 orphan stays, because",
+            None,
+        ),
+    ],
+)
+def test_orphans_are_named_whatever_is_applied_and_no_work_is_called_nothing(
+    alarms: list[str],
+    capsys: pytest.CaptureFixture[str],
+    changes: list[Change],
+    prune: bool,
+    told: str,
+    counted: dict[str, int] | None,
+) -> None:
+    done = summarize(context({("plan", PLANNED): [plan_left(changes, prune=prune)]}, "summary"))
+    first, _, last = told.partition("\n…\n")
+    log = capsys.readouterr().out.replace("\\n", "\n")
+    assert first in log
+    assert last in log
+    assert counted is None or done == counted
+
+
+def test_orphans_stay_also_where_everything_else_was_applied(
+    planned: Callable[..., dict[str, Any]], alarms: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = planned(CREATED[0], OLD, apply="always")
+    made = Applied("model_0", ("create",), Outcome.DONE, "model Xy9 answers", "Xy9").as_dict()
+    assert summarize(planned_as(done, approve=YES, apply=[[made]])) == {"done": 1}
+    assert "1 orphan stays, because only a run with prune deletes it: old." in capsys.readouterr().out
+
+
+def test_a_plan_that_is_too_much_says_so_where_it_is_not_applied_either(
+    alarms: list[str], planned: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = context()
+    operator = OpenSearchPlanFleetOperator(task_id="plan", target=TARGET)
+    plan = Plan(TARGET, 6, tuple(Change(Kind.SWAP, f"model_{index}") for index in range(6)), (), standing=10)
+    operator._leave(given, plan, too_much(plan, Limits(), prune=False))
+    summarize(context({("plan", PLANNED): [left(given, PLANNED)]}, "summary"))
+    told = capsys.readouterr().out
+    assert "A run that applies it would stop too: 6 of 10 models on production would change" in told
 
 
 def test_a_rejected_plan_is_told_with_who_rejected_it_and_is_no_failure(
     planned: Callable[..., dict[str, Any]], alarms: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = planned(*CREATED, apply="with approval")
-    assert summarize(planned_as(done, approve=[{"approved": False, "by": "ada"}])) == {}
-    assert "Nothing was written (rejected by ada)." in capsys.readouterr().out
+    assert summarize(planned_as(done, approve=[{"approved": False, "by": "ada"}])) == {"not applied": 5}
+    told = capsys.readouterr().out
+    assert "production: not applied: 5 to create; 1 unchanged" in told
+    assert "Nothing was written (the plan was rejected by ada)." in told
     assert alarms == []
+    for answers, why in (
+        ([{"approved": False, "by": fleet.NOBODY}], "rejected, because nobody answered in time"),
+        (
+            [],
+            "not approved",
+        ),
+    ):
+        summarize(planned_as(done, approve=answers))
+        assert f"Nothing was written (the plan was {why})." in capsys.readouterr().out
 
 
 def test_a_broken_file_fails_a_run_that_only_reports(alarms: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from opensearch_ml.aws import AwsAccess
 from opensearch_ml.aws_secrets import access_for
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.credentials import Looks
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.source import CredentialSource
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
@@ -30,12 +31,14 @@ def source_for(
     *,
     verify_s: float = VERIFY_S,
     on_step: SourceJournal = no_journal,
+    looks: Looks | None = None,
 ) -> CredentialSource:
     """Return where the blueprint's next credential comes from. Nothing is asked or written by that alone.
 
     :param aws_conn_id: the AWS connection; default: the one that signs the requests to the cluster, or ``aws_default``.
     :param verify_s: how long the model is asked once an IAM user's old key is off, in seconds.
     :param on_step: called before and after each step of a source that writes.
+    :param looks: those that several blueprints share; a source that asks AWS by itself has its own.
     """
     section, credential = blueprint.rotation or RotationSection(), blueprint.connector.credential
     if section.source == "secrets_manager":
@@ -46,7 +49,7 @@ def source_for(
         return AssumeRoleSource(blueprint, hook, access_for(hook, aws_conn_id))
     if isinstance(credential.get("roleArn"), str) and not blueprint.connector.references:
         return RoleArnSource(blueprint, hook, access_for(hook, aws_conn_id))
-    return ConnectionSource(blueprint, hook, aws_conn_id)
+    return ConnectionSource(blueprint, hook, aws_conn_id, looks)
 
 
 def supply_for(blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> Supply | None:

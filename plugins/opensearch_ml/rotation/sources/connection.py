@@ -21,18 +21,26 @@ class ConnectionSource:
 
     :param hook: is told every secret, so that none appears in a log or in an error.
     :param aws_conn_id: who reads AWS Secrets Manager, see `aws_secrets.access_for`.
+    :param looks: those that several blueprints share, if they do.
     """
 
     name = "connection"
 
-    def __init__(self, blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> None:
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        hook: OpenSearchMLHook,
+        aws_conn_id: str | None = None,
+        looks: credentials.Looks | None = None,
+    ) -> None:
         self._blueprint = blueprint
         self._hook = hook
         self._aws_conn_id = aws_conn_id
+        self._looks = looks
 
     @cached_property
     def _current(self) -> Mapping[str, str]:
-        return credentials.resolve(self._blueprint, self._hook, aws_conn_id=self._aws_conn_id)
+        return credentials.resolve(self._blueprint, self._hook, aws_conn_id=self._aws_conn_id, looks=self._looks)
 
     def recover(self, live: str | None, others: Sequence[str]) -> list[str]:
         return []
