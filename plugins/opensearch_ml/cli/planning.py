@@ -71,10 +71,11 @@ def _planned(
         admin = OpenSearchMLHook(target.opensearch_admin_conn_id) if target.opensearch_admin_conn_id else None
         asks = aws_conn_id or target.aws_conn_id
         with connections_of_airflow():
-            plan = plan_for(hook, catalog, target, names, admin=admin, aws_conn_id=asks)
-        where = f"{hook.base_url}, OpenSearch {'.'.join(map(str, hook.version))}"
+            planned = plan_for(hook, catalog, target, names, admin=admin, aws_conn_id=asks)
+        where = f"{hook.base_url}, OpenSearch {planned.version}"
     except OpenSearchMLError as error:
         raise _Untold(str(error)) from None
+    plan = planned.plan
     code = ERROR if plan.has_errors else NOTHING if plan.is_empty else CHANGES
     return hook.redact(_shown(plan, format_name, where)), code
 

@@ -20,7 +20,7 @@ from opensearch_ml.fleet.changes import Change, Kind
 from opensearch_ml.fleet.crew import Turn, each
 from opensearch_ml.fleet.deciding import LAST, decide
 from opensearch_ml.fleet.making import Making, make
-from opensearch_ml.fleet.planning import Planned, planned
+from opensearch_ml.fleet.planning import Planned, plan_for
 from opensearch_ml.retries import until_effective
 from opensearch_ml.rotation.situation import tellable
 from opensearch_ml.rotation.sources import supply_for
@@ -101,7 +101,7 @@ class _Stage:
         _, names = applying.catalog.fleet(applying.target.name)
         kinds = {Kind(kind) for one in self.approved.values() for kind in one.kinds}
         whole = bool(kinds & {Kind.SETTINGS, *LAST})
-        return planned(
+        return plan_for(
             applying.hook,
             applying.catalog,
             applying.target,
@@ -182,7 +182,7 @@ class _Stage:
     def do_one(self, change: Change, turn: Turn) -> str:
         applying = self.applying
         if change.kind is Kind.SETTINGS:
-            return doing.mend_cluster(applying, change, self.planned.blueprints)
+            return doing.mend_cluster(applying, change, self.planned.target, self.planned.blueprints)
         if change.kind is Kind.ORPHAN:
             return "; ".join(pruning.prune(applying.hook, change))
         blueprint = self.planned.blueprints[change.what]

@@ -32,16 +32,18 @@ from opensearch_ml.steps.iam_role import ensure_iam_role, role_on
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from opensearch_ml.steps.role_mapping import ensure_role_mapping
+from opensearch_ml.targets import Target
 
 SEARCHABLE_S = 10.0  # 2.19 finds an update within a second
 
 
-def mend_cluster(applying: Applying, change: Change, blueprints: Mapping[str, Blueprint]) -> str:
+def mend_cluster(applying: Applying, change: Change, target: Target, blueprints: Mapping[str, Blueprint]) -> str:
     """Set, trust or map what the cluster lacks; what others have added stays.
 
+    :param target: as it was planned for: also with the mapping of whoever signs.
     :param blueprints: all of the target.
     """
-    acting, target = applying.acting, applying.target
+    acting = applying.acting
     if change.what == of_cluster.SETTINGS:
         return str(ensure_ml_settings(acting, target.settings.as_cluster_settings()))
     if change.what == of_cluster.TRUSTED:

@@ -11,6 +11,7 @@ from opensearch_ml import credentials
 from opensearch_ml.aws_secrets import access_for
 from opensearch_ml.blueprint import Blueprint
 from opensearch_ml.catalog import Catalog
+from opensearch_ml.errors import PermissionDenied
 from opensearch_ml.fleet.changes import Plan
 from opensearch_ml.fleet.desired import desired
 from opensearch_ml.fleet.found import Cluster
@@ -21,6 +22,7 @@ from opensearch_ml.fleet.serving import Resolving, Serving
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.steps.iam_role import role_on, what_lacks
+from opensearch_ml.steps.role_mapping import wanted_mappings
 from opensearch_ml.targets import Target
 
 
@@ -29,11 +31,18 @@ class Planned:
     """A plan, and what it was made of.
 
     :param blueprints: those without findings, by name.
+    :param target: with the mapping of whoever signs the requests, if he is mapped to no role that may use ML Commons.
     """
 
     plan: Plan
     blueprints: Mapping[str, Blueprint]
     cluster: Cluster
+    target: Target
+
+    @property
+    def version(self) -> str:
+        """The cluster's, for people."""
+        return ".".join(map(str, self.cluster.fleet.version))
 
 
 def plan_for(
@@ -44,39 +53,52 @@ def plan_for(
     *,
     admin: OpenSearchMLHook | None = None,
     aws_conn_id: str | None = None,
-) -> Plan:
+    token: str = NO_TOKEN,
+) -> Planned:
     """Return what would change on a target's cluster.
 
     :param hook: of the target's connection.
     :param names: of the blueprints that live there, as `Catalog.fleet` returns them.
-    :param admin: who may read role mappings, if not the user of `hook`.
+    :param admin: who may read role mappings, and maps whoever signs, if not the user of `hook`.
     :param aws_conn_id: who asks AWS; default: who signs the requests to the cluster, or ``aws_default``.
+    :param token: of the run that asks: what it began itself does not keep it from going on.
     :raises OpenSearchMLError: the cluster could not be looked at.
     """
-    return planned(hook, catalog, target, names, admin=admin, aws_conn_id=aws_conn_id).plan
+    names = list(names)
+
+    def looked_at_by(looker: OpenSearchMLHook, target: Target) -> Planned:
+        return _planned(hook, looker, catalog, target, names, admin=admin, aws_conn_id=aws_conn_id, token=token)
+
+    try:
+        return looked_at_by(hook, target)
+    except PermissionDenied:
+        if admin is None or admin is hook:
+            raise
+        mappings = wanted_mappings(hook, target)
+        if mappings == target.role_mapping:
+            raise
+    # A new domain knows nobody but its master user: he looks, and the first change is to map whoever signs.
+    return looked_at_by(admin, target.model_copy(update={"role_mapping": mappings}))
 
 
-def planned(
+def _planned(
     hook: OpenSearchMLHook,
+    looker: OpenSearchMLHook,
     catalog: Catalog,
     target: Target,
     names: Iterable[str],
     *,
-    admin: OpenSearchMLHook | None = None,
-    aws_conn_id: str | None = None,
-    token: str = NO_TOKEN,
+    admin: OpenSearchMLHook | None,
+    aws_conn_id: str | None,
+    token: str,
 ) -> Planned:
-    """Return what `plan_for` does, with what it was made of.
-
-    :param token: of the run that asks: what it began itself does not keep it from going on.
-    """
-    version = hook.version
+    version = looker.version
     with ThreadPoolExecutor(1) as beside:  # the cluster searches while the files are read
-        looking = beside.submit(look_at_fleet, hook, target.adopt.values())
+        looking = beside.submit(look_at_fleet, looker, target.adopt.values())
         wanted = desired(catalog, target, names, domain_arn=hook.domain_arn, version=version)
     blueprints = {one.name: one.blueprint for one in wanted if one.blueprint}
     model_names = {name: blueprint.model_name for name, blueprint in blueprints.items()}
-    cluster = look_at_cluster(hook, target, looking.result(), model_names, admin=admin)
+    cluster = look_at_cluster(looker, target, looking.result(), model_names, admin=admin)
     looks = credentials.Looks(hook, aws_conn_id)
     made = plan(
         target,
@@ -88,7 +110,7 @@ def planned(
         role_lacks=_role_lacks(hook, aws_conn_id),
         token=token,
     )
-    return Planned(made, blueprints, cluster)
+    return Planned(made, blueprints, cluster, target)
 
 
 def _role_lacks(

@@ -151,8 +151,9 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
             raise AirflowFailException(f"apply is {self.apply!r}, and is one of {', '.join(APPLY)}")
         target, names = self.fleet
         catalog = folders.catalog()
-        plan = plan_for(self.hook, catalog, target, names, admin=self.acting_hook, aws_conn_id=target.aws_conn_id)
-        where = f"Target {self.target} ({self.hook.base_url}, OpenSearch {'.'.join(map(str, self.hook.version))})"
+        planned = plan_for(self.hook, catalog, target, names, admin=self.acting_hook, aws_conn_id=target.aws_conn_id)
+        plan = planned.plan
+        where = f"Target {self.target} ({self.hook.base_url}, OpenSearch {planned.version})"
         prune = is_true(self.prune)
         about_orphans = report.orphans(plan, prune=prune)
         self.log.info("%s", self.redact("\n".join([where, "", shown.text(plan, width=120), about_orphans]).rstrip()))

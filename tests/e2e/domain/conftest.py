@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -31,22 +33,34 @@ def domain_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DomainSta
     shutil.copytree(REPOSITORY / "dags", dags)
     shutil.copytree(OF_A_USER, dags, dirs_exist_ok=True)
     stack = DomainStack(folder)
-    stack.opensearch.heap = "512m"
     signed = {"domain_arn": DOMAIN_ARN, "aws_conn_id": "aws_default", "ca_certs": str(stack.opensearch.ca_path)}
     stack.environment = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-        **PARSED_ONCE,
         f"AIRFLOW_CONN_{TITAN.upper()}": json.dumps({"conn_type": "opensearch", "extra": signed}),
     }
-    try:
-        stack.up()
-        target = yaml.safe_load((folder / "targets" / "local.yaml").read_text())
+    with running(stack):
+        target = local_target(stack)
         target |= {"opensearch_conn_id": TITAN, "variables": target["variables"] | {"dimension": TITAN_DIMENSION}}
         (folder / "targets" / "titan.yaml").write_text(yaml.safe_dump(target))
         yield stack
+
+
+@contextmanager
+def running(stack: DomainStack) -> Iterator[None]:
+    """Start a stack that logs everything, and end it with all that it made."""
+    stack.opensearch.heap = "512m"
+    stack.environment |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG", **PARSED_ONCE}
+    try:
+        stack.up()
+        yield
     finally:
         stack.reset()
+
+
+def local_target(stack: DomainStack) -> dict[str, Any]:
+    """What the stack's own target says; its variables name the model endpoints of this machine."""
+    target: dict[str, Any] = yaml.safe_load((stack.folder / "targets" / "local.yaml").read_text())
+    return target
 
 
 @pytest.fixture

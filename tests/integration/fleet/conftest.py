@@ -62,7 +62,7 @@ class World:
         """The plan, by a new hook; `sent` has its requests."""
         self.sent.clear()
         target, names = self.catalog.fleet("t")
-        return plan_for(OpenSearchMLHook(), self.catalog, target, names)
+        return plan_for(OpenSearchMLHook(), self.catalog, target, names).plan
 
     def found(self) -> list[tuple[Kind, str]]:
         return [(change.kind, change.what) for change in self.plan().changes]

@@ -16,6 +16,7 @@ from opensearch_ml.errors import Unreachable
 from opensearch_ml.fleet import planning
 from opensearch_ml.fleet.changes import Plan
 from opensearch_ml.fleet.desired import Desired
+from opensearch_ml.fleet.planning import Planned
 from opensearch_ml.hook import OpenSearchMLHook
 
 CHAT = blueprint()
@@ -37,14 +38,13 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Runs the command with a plan, or with what goes wrong in its place."""
     monkeypatch.setattr(OpenSearchMLHook, "base_url", "https://search.example.com:443")
-    monkeypatch.setattr(OpenSearchMLHook, "version", (3, 6, 0))
 
     def call(told: Plan | Exception, *arguments: str) -> tuple[int, str, str]:
-        def plan_for(hook: OpenSearchMLHook, catalog: Any, target: Any, names: list[str], **_: Any) -> Plan:
+        def plan_for(hook: OpenSearchMLHook, catalog: Any, target: Any, names: list[str], **_: Any) -> Planned:
             assert (names, target.name) == (["chat"], "t")
             if isinstance(told, Exception):
                 raise told
-            return told
+            return Planned(told, {}, cluster(), target)
 
         monkeypatch.setattr(planning, "plan_for", plan_for)
         try:

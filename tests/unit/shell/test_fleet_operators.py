@@ -21,7 +21,9 @@ from opensearch_ml.errors import InvalidTarget, OpenSearchMLError, PermissionDen
 from opensearch_ml.fleet.apply import Applied, Applying, Outcome
 from opensearch_ml.fleet.approved import Approved
 from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
+from opensearch_ml.fleet.found import Cluster, Fleet
 from opensearch_ml.fleet.limits import Limits, too_much
+from opensearch_ml.fleet.planning import Planned
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators import fleet
 from opensearch_ml.operators.fleet import (
@@ -39,6 +41,7 @@ from opensearch_ml.operators.fleet import (
 )
 from opensearch_ml.operators.fleet_summary import OpenSearchSummarizeFleetOperator
 from opensearch_ml.operators.handover import FAILURE
+from opensearch_ml.targets import Target
 from tests.unit.shell.doubles import TaskInstanceDouble
 
 TARGET = "production"
@@ -92,7 +95,6 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "{opensearch_conn_id: search, opensearch_admin_conn_id: master, aws_conn_id: aws, blueprints: ['*']}"
     )
     monkeypatch.setattr(OpenSearchMLHook, "base_url", "https://search.example.com:443")
-    monkeypatch.setattr(OpenSearchMLHook, "version", (3, 6, 0))
     monkeypatch.setattr(fleet, "what_is_next", lambda operator: "")
     monkeypatch.setattr("opensearch_ml.operators.base.explain", lambda error, hook: error)
 
@@ -103,7 +105,8 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
 
     def run(*changes: Change, standing: int = 0, **arguments: Any) -> dict[str, Any]:
         plan = Plan(TARGET, len(changes), changes, ("right",), standing=standing)
-        monkeypatch.setattr(fleet, "plan_for", lambda *given, **more: plan)
+        made = Planned(plan, {}, Cluster(Fleet((), (), (3, 6, 0))), Target(name=TARGET))
+        monkeypatch.setattr(fleet, "plan_for", lambda *given, **more: made)
         given = context()
         given["batches"] = OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, **arguments).execute(given)
         return given
