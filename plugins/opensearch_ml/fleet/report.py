@@ -73,7 +73,7 @@ def orphans(plan: Plan, *, prune: bool) -> str:
     adopted = "; adopted models stay and lose our mark" if any(change.differences for change in found) else ""
     told = _some(names)
     if prune:
-        return f"A run with parameter prune deletes {one}{adopted}: {told}"
+        return f"Parameter prune is on: applying this deletes {one}{adopted}: {told}"
     stay = "stays" if them == "it" else "stay"
     return f"{one} {stay}, because only a run with parameter prune deletes {them}{adopted}: {told}"
 

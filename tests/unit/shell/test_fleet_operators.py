@@ -168,6 +168,23 @@ def test_a_plan_beyond_the_limits_is_refused_only_if_it_would_be_applied(
         planned(*many, standing=100, apply="always", prune=True, max_deletions="2")
 
 
+def test_no_secret_that_a_source_told_is_left_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "canary-Qm6"
+    told = Change(Kind.BROKEN, "chat", f"AWS refused {secret}", (Difference("a", secret, "b"),), fix=f"see {secret}")
+
+    def plan_for(hook: OpenSearchMLHook, *given: Any, **more: Any) -> Plan:
+        hook.keep_secret([secret])
+        return Plan(TARGET, 1, (told, *CREATED), ())
+
+    monkeypatch.setattr(fleet, "plan_for", plan_for)
+    given = context()
+    OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, apply="with approval").execute(given)
+    planned = left(given, PLANNED)
+    assert secret not in repr(planned)
+    assert "AWS refused ***" in repr(planned["stopped"])
+    assert "AWS refused ***" in repr(planned["changes"])
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [(PermissionDenied, AirflowFailException), (Unreachable, Unreachable)],
@@ -469,7 +486,8 @@ STAY = (
         (
             [OLD],
             True,
-            "production: not applied: 1 to delete; 1 unchanged\n…\nA run with parameter prune deletes 1 orphan: old.",
+            "production: not applied: 1 to delete; 1 unchanged\n…\n"
+            "Parameter prune is on: applying this deletes 1 orphan: old.",
             {"not applied": 1},
         ),
         (
