@@ -37,12 +37,15 @@ lock: | $(BIN)/uv  ## resolve requirements*.txt into the lock files anew
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		benchmarks/peer/requirements.txt -o benchmarks/peer/requirements.lock
 
-.PHONY: demo demo-rotate demo-domain up down status
+.PHONY: demo demo-rotate demo-fleet demo-domain up down status
 demo: $(INSTALLED)  ## from nothing to a blueprint that answers, through Airflow, on a real OpenSearch
 	@$(BIN)/python -m local demo $(if $(OPENSEARCH),--opensearch $(OPENSEARCH))
 
 demo-rotate: $(INSTALLED)  ## give the demo's model another key while it is asked all the time
 	@$(BIN)/python -m local demo-rotate
+
+demo-fleet: $(INSTALLED)  ## several models at once: planned, made, broken, planned again and mended
+	@$(BIN)/python -m local demo-fleet
 
 demo-domain: $(INSTALLED)  ## the same as Amazon OpenSearch Service: IAM role, signed requests, SageMaker, no AWS account
 	@$(BIN)/python -m local demo --domain $(if $(OPENSEARCH),--opensearch $(OPENSEARCH))

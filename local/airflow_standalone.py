@@ -122,6 +122,11 @@ class AirflowStandalone(ServerProcess):
         answer.raise_for_status()
         return DagRun(self, dag_id, answer.json()["dag_run_id"])
 
+    def task_ids(self, dag_id: str) -> list[str]:
+        """Return the ids of a DAG's tasks, as Airflow last read it; none if it has not yet."""
+        answer = self.api.get(f"/api/v2/dags/{dag_id}/tasks")
+        return [task["task_id"] for task in answer.json()["tasks"]] if answer.is_success else []
+
     def has_connection(self, conn_id: str) -> bool:
         """Tell whether the database has a connection; the environment may have others."""
         answer = self.api.get(f"/api/v2/connections/{conn_id}")
@@ -238,21 +243,7 @@ def start_airflow(home: Path, environment: Mapping[str, str], *, timeout_s: floa
         child = subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
             cwd=REPOSITORY,
-            # Whatever another Airflow of this user has set would be mixed into ours.
-            env={key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
-            | {**SETTINGS, **environment}
-            | {
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # it calls `airflow`
-                "AIRFLOW_HOME": str(home),
-                "AIRFLOW__CORE__DAGS_FOLDER": environment.get("AIRFLOW__CORE__DAGS_FOLDER", str(REPOSITORY / "dags")),
-                "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
-                "AIRFLOW__CORE__FERNET_KEY": kept["fernet_key"],
-                "AIRFLOW__API__SECRET_KEY": kept["api_secret"],
-                "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt_secret"],
-                "AIRFLOW__API__PORT": str(port),
-                "AIRFLOW__API__BASE_URL": url,
-                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-            },
+            env=environment_of(home, environment, url),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -262,6 +253,33 @@ def start_airflow(home: Path, environment: Mapping[str, str], *, timeout_s: floa
     with _stopped_on_failure(server):
         _wait_until_healthy(server, child, log_file, time.monotonic() + timeout_s)
     return server
+
+
+def environment_of(home: Path, environment: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return what a process needs to be of an Airflow: all that this process has, but nothing of another Airflow.
+
+    :param home: AIRFLOW_HOME.
+    :param environment: as for `start_airflow`.
+    :param url: where its API server is, or will be.
+    """
+    kept = _kept_secrets(home)
+    # Whatever another Airflow of this user has set would be mixed into ours.
+    others = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")}
+    return {
+        **others,
+        **SETTINGS,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+        **environment,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # it calls `airflow`
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "AIRFLOW__CORE__FERNET_KEY": kept["fernet_key"],
+        "AIRFLOW__API__SECRET_KEY": kept["api_secret"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": kept["jwt_secret"],
+        "AIRFLOW__API__PORT": url.rpartition(":")[2],
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+    }
 
 
 def free_port(preferred: int) -> int:

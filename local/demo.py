@@ -83,8 +83,8 @@ def say_done(stack: Stack, run: DagRun, seconds: float) -> None:
     Airflow    {airflow.url}  login admin, password {airflow.password}
     OpenSearch {stack.opensearch.url}  login {stack.opensearch.admin_user}, password {stack.opensearch.admin_password}
     CA         {stack.opensearch.ca_path}
-    Next: run DAG opensearch_ml_provision again in the UI (nothing is written), make demo-rotate, or run
-    opensearch_ml_teardown."""
+    Next: run DAG opensearch_ml_provision again in the UI (nothing is written), make demo-rotate, make demo-fleet, or
+    run opensearch_ml_teardown."""
     )
 
 

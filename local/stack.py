@@ -22,7 +22,7 @@ from typing import Any, ClassVar, TypeVar
 import psutil
 import yaml
 
-from local.airflow_standalone import AirflowStandalone, free_port, start_airflow
+from local.airflow_standalone import REPOSITORY, AirflowStandalone, environment_of, free_port, start_airflow
 from local.aws_account.process import AwsAccount, start_aws_account
 from local.distribution import DEFAULT_VERSION
 from local.errors import LocalStackError
@@ -184,6 +184,23 @@ class Stack:
         }
 
     @property
+    def target_path(self) -> Path:
+        """The file of the target that the cluster is, where a person may add blueprints and variables."""
+        return self.folder / "targets" / "local.yaml"
+
+    def command_environment(self) -> dict[str, str]:
+        """Return the environment of a command that works with this stack as its Airflow does.
+
+        :raises LocalStackError: its Airflow does not run.
+        """
+        if not self.airflow or not self.opensearch.pids:
+            raise LocalStackError(
+                "the demo's stack does not run", evidence="make status tells what does", fix="make demo, or make up"
+            )
+        environment = environment_of(self.folder / "airflow", self.airflow_environment(), self.airflow.url)
+        return {**environment, "PYTHONPATH": str(REPOSITORY / "plugins")}
+
+    @property
     def keys(self) -> dict[str, Any]:
         """The keys that the model endpoints accept; generated once per stack."""
         path = self.folder / "keys.json"
@@ -239,13 +256,11 @@ class Stack:
         """Start what stands between Airflow and the cluster; here nothing does."""
 
     def _write_target(self) -> None:
-        path = self.folder / "targets" / "local.yaml"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(self._target(), sort_keys=False))
+        self.target_path.parent.mkdir(exist_ok=True)
+        self.target_path.write_text(yaml.safe_dump(self._target(), sort_keys=False))
 
     def _target(self) -> dict[str, Any]:
-        path = self.folder / "targets" / "local.yaml"
-        kept = yaml.safe_load(path.read_text()) if path.exists() else {}
+        kept = yaml.safe_load(self.target_path.read_text()) if self.target_path.exists() else {}
         url = self.model_endpoints.url if self.model_endpoints else ""
         return {
             **kept,  # what a person has added

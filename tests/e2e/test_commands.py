@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -49,7 +50,12 @@ def ours(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.timeout(600)  # and a rotation, whose grace is as long as a call may take
+def typed(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """What a person types in the repository's folder."""
+    return subprocess.run(line.split(), cwd=folder, capture_output=True, text=True, check=False, timeout=280)
+
+
+@pytest.mark.timeout(1200)  # with a rotation and a swap, whose grace is as long as a call may take
 def test_make_demo_shows_a_search_that_makes_sense_and_make_down_leaves_nothing_running(clone: Path) -> None:
     demo = make(clone, "demo")
     assert demo.returncode == 0, demo.stdout + demo.stderr
@@ -75,6 +81,29 @@ def test_make_demo_shows_a_search_that_makes_sense_and_make_down_leaves_nothing_
     assert sorted(keys.values()) == ["before", "now"]
     assert "refuse the old key from now on, and the model answers" in rotated.stdout
 
+    fleet = make(clone, "demo-fleet", timeout_s=600)
+    assert fleet.returncode == 0, fleet.stdout + fleet.stderr
+    converged = "No changes: 3 blueprints, all as they should be"
+    assert re.findall(r"^    ((?:Plan|No changes): .+)$", fleet.stdout, re.MULTILINE) == [
+        "Plan: 1 setting to change, 2 to create; 1 unchanged",
+        converged,
+        "Plan: 1 to redeploy, 1 to swap; 1 unchanged",
+        converged,
+    ]
+    assert "local: 2 done; 1 unchanged" in fleet.stdout
+    [shown] = [block for block in blocks((clone / "README.md").read_text(), "text") if block.startswith("Target local")]
+    printed = iter(without_ids(fleet.stdout))
+    assert [line for line in without_ids(shown) if line not in printed] == []  # in this order
+    plan = typed(clone, ".venv/bin/python -m local run python -m opensearch_ml plan --target local")
+    assert (plan.returncode, plan.stdout.splitlines()[-1]) == (0, converged)
+    found = typed(clone, ".venv/bin/python -m local run python -m opensearch_ml import --from-cluster --target local")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert "left out: cohere_rerank, openai_chat, openai_embedding: managed by opensearch_ml already" in found.stderr
+    secrets = [json.loads((clone / ".local" / name).read_text()) for name in ("keys.json", "airflow/secrets.json")]
+    known = [secrets[1]["password"], secrets[1]["fernet_key"], *secrets[0]["openai"], *secrets[0]["cohere"]]
+    said = "".join(one.stdout + one.stderr for one in (fleet, plan, found))
+    assert [one for one in known if one in said] == []
+
     assert make(clone, "down").returncode == 0
     assert ours(clone) == []
     status = make(clone, "status")
@@ -93,6 +122,12 @@ def test_make_demo_domain_shows_what_the_readme_says_and_make_down_ends_that_too
 
     assert make(clone, "down").returncode == 0
     assert ours(clone) == []
+
+
+def without_ids(text: str) -> list[str]:
+    """The lines that say something, without the ids and the port of this run."""
+    lines = re.sub(r"model \S{20}|:\d+,", "…", text).splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def without_seconds(text: str) -> str:

@@ -182,7 +182,7 @@ def test_what_is_wanted_no_more_is_told_and_deleted_only_with_prune(
     run = reconcile(airflow, apply="always")
     assert (run.state, *states(run, "delete")) == ("success", "skipped")
     assert "2 orphans" in told(run, "fleet.plan")
-    stay = f"2 orphans stay, because only a run with prune deletes them: {FLEET[1]}, {FLEET[2]}."
+    stay = f"2 orphans stay, because only a run with parameter prune deletes them: {FLEET[1]}, {FLEET[2]}."
     assert stay in told(run, "fleet.summary")
     assert objects(e2e_cluster, FLEET[2])["models"] == 1
     run = reconcile(airflow, apply="always", prune=True)

@@ -25,7 +25,8 @@ SOURCES = "".join(path.read_text() for path in sorted((REPOSITORY / "plugins").r
 # tests/e2e/test_commands.py runs them on a copy of the repository; `make test` is how these tests were started.
 RUN_FOR_REAL = {
     *("make demo", "make demo-rotate", "make demo-domain", "make up OPENSEARCH=2.19.1"),
-    *("make status", "make down", "make help", "make clean"),
+    *("make status", "make down", "make help", "make clean", "make demo-fleet"),
+    ".venv/bin/python -m local run python -m opensearch_ml plan --target local",
 }
 
 
@@ -39,7 +40,14 @@ def test_the_tests_of_the_commands_run_each() -> None:
     source = (REPOSITORY / "tests" / "e2e" / "test_commands.py").read_text()
     calls = re.findall(r"make\(clone, (.+?)\)", source)
     run = {" ".join(["make", *re.findall(r'"([^"]+)"', words)]) for words in calls}
+    run |= set(re.findall(r'typed\(clone, "(.+)"\)', source))
     assert run >= RUN_FOR_REAL
+    for name in ("fleets", "adopting"):
+        shown = set(
+            re.findall(r"`(\.venv/bin/python [^`]+ --[^`]+)`", (REPOSITORY / "docs" / f"{name}.md").read_text())
+        )
+        assert shown
+        assert run >= shown
 
 
 @pytest.mark.parametrize("target", ["test", "bench"])

@@ -73,9 +73,9 @@ def orphans(plan: Plan, *, prune: bool) -> str:
     adopted = "; adopted models stay and lose our mark" if any(change.differences for change in found) else ""
     told = _some(names)
     if prune:
-        return f"A run with prune deletes {one}{adopted}: {told}"
+        return f"Parameter prune is on: applying this deletes {one}{adopted}: {told}"
     stay = "stays" if them == "it" else "stay"
-    return f"{one} {stay}, because only a run with prune deletes {them}{adopted}: {told}"
+    return f"{one} {stay}, because only a run with parameter prune deletes {them}{adopted}: {told}"
 
 
 def rows(
@@ -100,10 +100,10 @@ def table(all_rows: Sequence[Row], unchanged: int, not_applied: str = "") -> str
     :param unchanged: how many blueprints nothing was to be done for.
     :param not_applied: what was planned, if nothing of it was applied: ``1 to create``.
     """
-    told = [f"not applied: {not_applied}"] * bool(not_applied)
-    told += [f"{count} {one}" for one in (*QUIET[:1], *ATTENTION) if (count := counts(all_rows).get(one))]
+    told = [f"{count} {one}" for one in (*QUIET[:1], *ATTENTION) if (count := counts(all_rows).get(one))]
     as_planned = unchanged + counts(all_rows).get(Outcome.UNCHANGED.value, 0)
-    lines = [f"{', '.join(told) or 'nothing to do'}; {as_planned} unchanged"]
+    parts = [f"not applied: {not_applied}" if not_applied else "", ", ".join(told)]
+    lines = [f"{'; '.join(filter(None, parts)) or 'nothing to do'}; {as_planned} unchanged"]
     attention = [row for row in all_rows if row.outcome in ATTENTION]
     quiet: dict[tuple[Any, ...], list[Row]] = {}
     for row in all_rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -192,9 +192,7 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         }
         if self.apply == WITH_APPROVAL and left["work"]:
             left["markdown"] = shown.markdown(plan, orphans=left["orphans"])
-        redacted = {key: self.redact(one) if isinstance(one, str) else one for key, one in left.items()}
-        redacted["stopped"] = [[self.redact(text) for text in one] for one in left["stopped"]]
-        context["ti"].xcom_push(key=PLANNED, value=redacted)
+        context["ti"].xcom_push(key=PLANNED, value=_each_text(left, self.redact))
 
 
 class OpenSearchApprovePlanOperator(ApprovalOperator):
@@ -360,3 +358,12 @@ def _parts(plan: Plan, *, prune: bool) -> tuple[list[Approved], list[Approved], 
                 found[at].append(wanted)
     settings, changing, deletions = (approved(part) for part in found)
     return settings, changing, deletions
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Return what JSON holds, with every text in it changed; keys are our own."""
+    if isinstance(value, dict):
+        return {key: _each_text(one, change) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_each_text(one, change) for one in value]
+    return change(value) if isinstance(value, str) else value

@@ -35,4 +35,6 @@ def _embeds(blueprint: Blueprint) -> bool:
         for name in (action.pre_process_function, action.post_process_function)
     ]
     expected = blueprint.smoke_test.expect if blueprint.smoke_test else []
-    return "embedding" in map(kind, functions) or any(one.dimension for one in expected)
+    kinds = {kind(name) for name in functions}
+    # The scores of a reranker are an array of a known length too, and no index holds them.
+    return "embedding" in kinds or ("rerank" not in kinds and any(one.dimension for one in expected))

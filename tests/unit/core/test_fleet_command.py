@@ -90,7 +90,9 @@ def test_what_a_run_would_leave_or_not_do_at_all_is_told_below_the_plan(run: Any
     connectors, models = ([one for found in old for one in found[at]] for at in (0, 1))
     lines = run(planned([CHAT], cluster(connectors, models)))[1].splitlines()
     assert lines[-3] == "Plan: 1 to create, 12 orphans; 0 unchanged"
-    assert lines[-2].startswith("12 orphans stay, because only a run with prune deletes them: old_0, old_1, old_10")
+    assert lines[-2].startswith(
+        "12 orphans stay, because only a run with parameter prune deletes them: old_0, old_1, old_10"
+    )
     assert lines[-1] == (
         "With prune, 12 orphans on t would be deleted, more than the 10 that max_deletions allows: "
         "a run stops before it writes anything."

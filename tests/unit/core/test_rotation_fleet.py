@@ -9,11 +9,13 @@ import pytest
 
 from opensearch_ml import fingerprint
 from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.catalog import Catalog
 from opensearch_ml.errors import Finding, InvalidBlueprint, NoSuchBlueprint, UnresolvedCredential
 from opensearch_ml.fleet.found import Fleet
 from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.rotation.standings import Standing, standings
+from tests.conftest import REPOSITORY
 from tests.unit.core.test_rotation_situation import VERSION, blueprint, connector
 
 MISSPELT = [Finding("", "no file of that name in blueprints", "Did you mean chat_2?")]
@@ -90,6 +92,9 @@ def test_another_embedding_model_is_warned_of_before_it_is_rotated() -> None:
     assert standing(fleet(), embedding).warning == ""
 
 
+RERANK = Catalog(REPOSITORY / "include" / "blueprints", REPOSITORY / "no-targets").blueprint("cohere_rerank")
+
+
 def with_functions(pre: str, post: str) -> Blueprint:
     made = blueprint()
     changed = made.connector.actions[0].model_copy(update={"pre_process_function": pre, "post_process_function": post})
@@ -102,12 +107,13 @@ def with_functions(pre: str, post: str) -> Blueprint:
         (with_functions("connector.pre_process.openai.embedding", ""), "parameters.model", True),
         (with_functions("", "connector.post_process.cohere_v2.embedding.int8"), "parameters.model", True),
         (with_functions("", "connector.post_process.cohere.rerank"), "parameters.model", False),
+        (RERANK, "parameters.model", False),  # whose scores are an array of a known length too
         (blueprint(), "parameters.model", False),
         (with_functions("", "connector.post_process.bedrock.embedding"), "parameters.model_uri", True),
         (with_functions("", "connector.post_process.bedrock.embedding"), "parameters.model_length", False),
         (with_functions("", "connector.post_process.bedrock.embedding"), "credential", False),
     ],
-    ids=["openai", "int8", "rerank", "chat", "model_uri", "another parameter", "credential"],
+    ids=["openai", "int8", "rerank", "rerank of the catalog", "chat", "model_uri", "another parameter", "credential"],
 )
 def test_only_the_name_of_an_embedding_model_is_warned_of(given: Blueprint, path: str, warned: bool) -> None:
     assert bool(other_vectors(given, ["name", path])) is warned

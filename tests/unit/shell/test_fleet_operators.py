@@ -171,6 +171,23 @@ def test_a_plan_beyond_the_limits_is_refused_only_if_it_would_be_applied(
         planned(*many, standing=100, apply="always", prune=True, max_deletions="2")
 
 
+def test_no_secret_that_a_source_told_is_left_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "canary-Qm6"
+    told = Change(Kind.BROKEN, "chat", f"AWS refused {secret}", (Difference("a", secret, "b"),), fix=f"see {secret}")
+
+    def plan_for(hook: OpenSearchMLHook, *given: Any, **more: Any) -> Plan:
+        hook.keep_secret([secret])
+        return Plan(TARGET, 1, (told, *CREATED), ())
+
+    monkeypatch.setattr(fleet, "plan_for", plan_for)
+    given = context()
+    OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, apply="with approval").execute(given)
+    planned = left(given, PLANNED)
+    assert secret not in repr(planned)
+    assert "AWS refused ***" in repr(planned["stopped"])
+    assert "AWS refused ***" in repr(planned["changes"])
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [(PermissionDenied, AirflowFailException), (Unreachable, Unreachable)],
@@ -239,7 +256,7 @@ def test_a_person_is_shown_the_plan_as_it_is_and_templates_in_it_stay_text(
         approve("with approval", {"ti": ti, "task_instance": ti})
     assert asked["subject"] == "production: Plan: 1 to create, 1 orphan; 1 unchanged"
     assert "conn.search.password" in asked["body"]
-    assert "1 orphan stays, because only a run with prune deletes it" in asked["body"]
+    assert "1 orphan stays, because only a run with parameter prune deletes it" in asked["body"]
     assert (asked["options"], asked["defaults"]) == (["Approve", "Reject"], ["Reject"])
     assert waiting.value.timeout == fleet.ANSWER_WITHIN
     assert {"subject", "body"}.isdisjoint(OpenSearchApprovePlanOperator.template_fields)
@@ -459,7 +476,7 @@ def plan_left(changes: Sequence[Change], **arguments: Any) -> dict[str, Any]:
 
 ADOPTED = Change(Kind.ORPHAN, "by_hand", "adopted", (Difference("model.description", "a (managed)", "a"),), ("Xy9",))
 STAY = (
-    "2 orphans stay, because only a run with prune deletes them; adopted models stay and lose our mark: "
+    "2 orphans stay, because only a run with parameter prune deletes them; adopted models stay and lose our mark: "
     "old, by_hand (adopted)."
 )
 
@@ -472,7 +489,8 @@ STAY = (
         (
             [OLD],
             True,
-            "production: not applied: 1 to delete; 1 unchanged\n…\nA run with prune deletes 1 orphan: old.",
+            "production: not applied: 1 to delete; 1 unchanged\n…\n"
+            "Parameter prune is on: applying this deletes 1 orphan: old.",
             {"not applied": 1},
         ),
         (
@@ -505,7 +523,7 @@ def test_orphans_stay_also_where_everything_else_was_applied(
     done = planned(CREATED[0], OLD, apply="always")
     made = Applied("model_0", ("create",), Outcome.DONE, "model Xy9 answers", "Xy9").as_dict()
     assert summarize(planned_as(done, approve=YES, apply=[[made]])) == {"done": 1}
-    assert "1 orphan stays, because only a run with prune deletes it: old." in capsys.readouterr().out
+    assert "1 orphan stays, because only a run with parameter prune deletes it: old." in capsys.readouterr().out
 
 
 def test_a_plan_that_is_too_much_says_so_where_it_is_not_applied_either(
