@@ -83,7 +83,8 @@ with DAG(
             minimum=0,
             maximum=100,
             title="Changes, in % of the models that stand",
-            description="More, and more than five, would stop the run before any write; what is created is not counted",
+            description="More, and more than five, would stop the run before any write; what is created or deployed "
+            "again is not counted",
         ),
         "batch_size": Param(25, type="integer", minimum=1, title="Blueprints in one mapped task"),
     },
