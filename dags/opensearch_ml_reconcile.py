@@ -88,7 +88,8 @@ with DAG(
         ),
         "batch_size": Param(25, type="integer", minimum=1, title="Blueprints in one mapped task"),
     },
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
+    # After 5, 10, 20 and 40 s: together longer than a node, or Airflow's API server, takes to start again.
+    default_args={"retries": 4, "retry_delay": timedelta(seconds=5), "retry_exponential_backoff": 2.0},
 ):
     MODE = "{{ params.apply }}"
 
