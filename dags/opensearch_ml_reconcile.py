@@ -83,11 +83,13 @@ with DAG(
             minimum=0,
             maximum=100,
             title="Changes, in % of the models that stand",
-            description="More, and more than five, would stop the run before any write; what is created is not counted",
+            description="More, and more than five, would stop the run before any write; what is created or deployed "
+            "again is not counted",
         ),
         "batch_size": Param(25, type="integer", minimum=1, title="Blueprints in one mapped task"),
     },
-    default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
+    # After 5, 10, 20 and 40 s: together longer than a node, or Airflow's API server, takes to start again.
+    default_args={"retries": 4, "retry_delay": timedelta(seconds=5), "retry_exponential_backoff": 2.0},
 ):
     MODE = "{{ params.apply }}"
 

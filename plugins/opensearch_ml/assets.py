@@ -26,6 +26,11 @@ def asset_of(target: str, blueprint: str) -> Asset:
     return Asset(f"opensearch-ml://{target}/{blueprint}")
 
 
+def fleet_of(target: str) -> Asset:
+    """Return the asset that stands for a target as a whole: what outlives its runs is kept there; it has no events."""
+    return Asset(f"opensearch-ml://{target}")
+
+
 def announce(context: Context, asset: Asset, model_id: str, done: Iterable[str], **more: Any) -> None:
     """Make an event: the model appeared or changed.
 

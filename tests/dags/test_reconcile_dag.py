@@ -97,7 +97,8 @@ def test_a_failure_in_one_stage_keeps_no_other_from_running(dag: DAG) -> None:
 def test_every_task_of_a_target_is_in_its_pool_and_tried_again(dag: DAG) -> None:
     assert {dag.get_task(f"production.{task}").pool for task in TASKS} == {"search_cluster"}
     assert {dag.get_task(f"{group}.plan").pool for group in ("eu-west", "wrong")} == {"default_pool"}
-    assert {(task.retries, task.retry_delay) for task in dag.tasks} == {(2, timedelta(seconds=5))}
+    tries = {(task.retries, task.retry_delay, task.retry_exponential_backoff) for task in dag.tasks}
+    assert tries == {(4, timedelta(seconds=5), 2.0)}  # after 5, 10, 20 and 40 s
 
 
 def test_the_blueprints_are_mapped_over_in_batches_and_not_all_at_once(dag: DAG) -> None:

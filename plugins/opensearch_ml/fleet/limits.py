@@ -8,7 +8,9 @@ from opensearch_ml.errors import PlanTooLarge
 from opensearch_ml.fleet.changes import Kind, Plan
 
 STOPS = "a run stops before it writes anything"
-CHANGING = (Kind.ADOPT, Kind.UPDATE, Kind.REDEPLOY, Kind.SWAP)
+# To deploy what is not deployed changes nothing of what a model is, and no wrong folder asks for it: a restart of the
+# cluster does, and after that one all models wait for it.
+CHANGING = (Kind.ADOPT, Kind.UPDATE, Kind.SWAP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class Limits:
     """What one run may do.
 
     :param deletions: how many blueprints' models and connectors it may delete, with `prune`.
-    :param change_percent: how much of what stands on the cluster it may change or delete; what is created changes none.
+    :param change_percent: how much of what stands on the cluster it may change or delete; what is created, or deployed
+        again, changes none.
     :param always: so many are never too much, whatever their share.
     """
 

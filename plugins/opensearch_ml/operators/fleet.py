@@ -25,7 +25,8 @@ from opensearch_ml.fleet.limits import Limits, too_much
 from opensearch_ml.fleet.planning import plan_for
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.base import fail_fast, what_is_next
-from opensearch_ml.operators.handover import Failure, flat, is_true, pulled, token_of
+from opensearch_ml.operators.handover import RETURNED, Failure, flat, is_true, pulled, token_of
+from opensearch_ml.operators.owed import Owed
 from opensearch_ml.targets import Target
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.inlets = [assets.fleet_of(self.target)]
         self.targets, self.apply, self.prune = targets, apply, prune
         self.max_deletions, self.max_change_percent, self.batch_size = max_deletions, max_change_percent, batch_size
 
@@ -160,9 +162,10 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         settings, changing, deletions = _parts(plan, prune=prune)
         limits = Limits(deletions=int(self.max_deletions), change_percent=float(self.max_change_percent))
         refusal = too_much(plan, limits, prune=prune)
-        self._leave(context, plan, refusal)
+        untold = [] if self.apply == NEVER else self._untold(plan, names)
+        self._leave(context, plan, refusal, untold=len(untold))
         is_work = bool(settings or changing or deletions)
-        if not is_work or self.apply == NEVER:
+        if not (is_work or untold) or self.apply == NEVER:
             if refusal:
                 self.log.warning("%s", refusal)
             self.log.info(
@@ -174,15 +177,32 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         ti = context["ti"]
         ti.xcom_push(key=SETTINGS, value=[one.as_list() for one in settings])
         ti.xcom_push(key=DELETIONS, value=[one.as_list() for one in deletions])
+        changing += untold
         size = max(1, int(self.batch_size))
         batches = [changing[start : start + size] for start in range(0, len(changing), size)]
-        self.tell(f"{shown.summary(plan)}; {len(changing)} blueprints to change in {len(batches)} batches")
+        self.tell(f"{shown.summary(plan)}; blueprints to apply: {len(changing)}, in batches: {len(batches)}")
         return [[one.as_list() for one in batch] for batch in batches]
 
-    def _leave(self, context: Context, plan: Plan, refusal: OpenSearchMLError | None = None) -> None:
+    def _untold(self, plan: Plan, names: Sequence[str]) -> list[Approved]:
+        """Return those that are as they should be, and that a run may have made which died before it told of them."""
+        owed = Owed(self.target)
+        owed.settle(owed.names.difference(names))  # they live here no more
+        untold = sorted(owed.names.intersection(plan.unchanged))
+        if untold:
+            self.log.info(
+                "%d that an earlier run changed, and ended before it told of them, are asked and told of: %s",
+                *(len(untold), ", ".join(untold)),
+            )
+        return [Approved(name, (Kind.CREATE.value,), "") for name in untold]
+
+    def _leave(
+        self, context: Context, plan: Plan, refusal: OpenSearchMLError | None = None, *, untold: int = 0
+    ) -> None:
         prune = is_true(self.prune)
+        told = shown.as_dict(plan)
         left: dict[str, Any] = {
-            **shown.as_dict(plan),
+            **told,
+            "unchanged": told["unchanged"] - untold,  # these have a row of their own
             "apply": self.apply,
             "work": report.work(plan, prune=prune),
             "stopped": report.stopped(plan),
@@ -211,16 +231,21 @@ class OpenSearchApprovePlanOperator(ApprovalOperator):
     def __init__(self, *, target: str, plan_task_id: str, apply: str = WITH_APPROVAL, **kwargs: Any) -> None:
         asked = {"subject": "", "response_timeout": ANSWER_WITHIN, "defaults": self.REJECT}
         super().__init__(**{**asked, **kwargs})
+        self.inlets = [assets.fleet_of(target)]
         self.target, self.plan_task_id, self.apply = target, plan_task_id, apply
 
     def execute(self, context: Context) -> None:
         if self.apply == ALWAYS:
             self.log.info("%s: nobody is asked, because apply is %s", self.target, ALWAYS)
-            context["ti"].xcom_push(key=APPROVED, value={"approved": True, "by": f"parameter apply: {ALWAYS}"})
+            self._approved(context, f"parameter apply: {ALWAYS}")
             return
         planned = pulled(context, self.plan_task_id, PLANNED)
         if self.apply != WITH_APPROVAL or not planned:
             raise AirflowSkipException("there is no plan that somebody could approve")
+        if not planned[0]["work"]:
+            self.log.info("%s: nobody is asked, because nothing is written: models are asked and told of", self.target)
+            self._approved(context, "nobody: nothing is written")
+            return
         # What others have written into a cluster is shown here, and is never a template.
         self.subject = f"{self.target}: {planned[0]['summary']}"
         self.body = planned[0]["markdown"]
@@ -230,8 +255,14 @@ class OpenSearchApprovePlanOperator(ApprovalOperator):
         is_approved = event.get("chosen_options") == [self.APPROVE]
         by = (event.get("responded_by_user") or {}).get("name") or NOBODY
         self.log.info("%s: the plan was %s", self.target, f"approved by {by}" if is_approved else rejected(by))
-        context["ti"].xcom_push(key=APPROVED, value={"approved": is_approved, "by": by})
+        self._approved(context, by, is_approved=is_approved)
         return super().execute_complete(context, event)
+
+    def _approved(self, context: Context, by: str, *, is_approved: bool = True) -> None:
+        if is_approved:  # from here on models appear and change, and whoever is scheduled on them is to be told
+            changing = flat(flat(pulled(context, self.plan_task_id, RETURNED)))
+            Owed(self.target).add(Approved.of_list(one).what for one in changing)
+        context["ti"].xcom_push(key=APPROVED, value={"approved": is_approved, "by": by})
 
 
 class OpenSearchApplyPlanOperator(OpenSearchFleetOperator):
@@ -305,19 +336,22 @@ class OpenSearchAnnounceModelsOperator(OpenSearchFleetOperator):
 
     def __init__(self, *, apply_task_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.inlets = [assets.fleet_of(self.target)]
         self.apply_task_id = apply_task_id
 
     def execute(self, context: Context) -> None:
-        results = map(Applied.of_dict, flat(pulled(context, self.apply_task_id, RESULTS)))
+        results = [Applied.of_dict(one) for one in flat(pulled(context, self.apply_task_id, RESULTS))]
         told = [one for one in results if one.model_id and self._is_news(one)]
-        if not told:
-            raise AirflowSkipException("no model appeared or changed")
         for one in told:
             assets.announce(context, assets.asset_of(self.target, one.what), one.model_id, one.kinds)
+        # Of what failed, or nobody got to, an event goes on to be owed: the next run may find it made.
+        Owed(self.target).settle(one.what for one in results if one.outcome in (Outcome.DONE, Outcome.UNCHANGED))
+        if not told:
+            raise AirflowSkipException("no model appeared or changed")
         self.tell(f"told of {len(told)} models: {', '.join(one.what for one in told)}")
 
     def _is_news(self, one: Applied) -> bool:
-        if one.outcome is Outcome.UNCHANGED:  # a killed try may have made it, and had no time to say so
+        if one.outcome is Outcome.UNCHANGED:  # a killed try, or run, may have made it, and had no time to say so
             return not assets.was_announced(assets.asset_of(self.target, one.what), one.model_id)
         return one.outcome is Outcome.DONE
 

@@ -23,12 +23,12 @@ from opensearch_ml.operators.fleet import (
     OpenSearchFleetOperator,
     rejected,
 )
-from opensearch_ml.operators.handover import FAILURE, flat, pulled
+from opensearch_ml.operators.handover import FAILURE, RETURNED, flat, pulled
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-DRIFT, RETURNED = "opensearch_ml_drift", "return_value"
+DRIFT = "opensearch_ml_drift"
 NOT_APPLIED = "not applied"
 
 

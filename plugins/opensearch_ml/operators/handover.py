@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 FAILURE = "opensearch_ml_failure"
+RETURNED = "return_value"  # Airflow's key of what a task returned
 
 
 class Redacting(Protocol):

@@ -228,6 +228,10 @@ def test_a_few_changes_are_never_too_much() -> None:
     assert too_much(plan(*of(Kind.SWAP, 1), standing=5), Limits(always=0, change_percent=10), prune=False) is not None
 
 
+def test_after_the_whole_cluster_restarted_all_models_may_be_deployed_again() -> None:
+    assert too_much(plan(*of(Kind.REDEPLOY, 100)), Limits(), prune=False) is None
+
+
 def test_several_changes_of_one_model_count_once() -> None:
-    same = [Change(kind, "chat") for kind in (Kind.UPDATE, Kind.REDEPLOY, Kind.SWAP)]
+    same = [Change(kind, "chat") for kind in (Kind.ADOPT, Kind.UPDATE, Kind.SWAP)]
     assert too_much(plan(*same, standing=10), Limits(always=0, change_percent=10), prune=False) is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from opensearch_ml.fleet.found import Cluster, Fleet
 from opensearch_ml.fleet.limits import Limits, too_much
 from opensearch_ml.fleet.planning import Planned
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.operators import fleet
+from opensearch_ml.operators import fleet, owed
 from opensearch_ml.operators.fleet import (
     APPROVED,
     DELETIONS,
@@ -40,7 +42,8 @@ from opensearch_ml.operators.fleet import (
     group_of,
 )
 from opensearch_ml.operators.fleet_summary import OpenSearchSummarizeFleetOperator
-from opensearch_ml.operators.handover import FAILURE
+from opensearch_ml.operators.handover import FAILURE, RETURNED
+from opensearch_ml.operators.owed import OWED
 from opensearch_ml.targets import Target
 from tests.unit.shell.doubles import TaskInstanceDouble
 
@@ -60,7 +63,7 @@ SUMMARY_OF = {
 
 
 class Store(dict[str, Any]):
-    """A task's own memory, which its retries share."""
+    """What Airflow keeps: for a task, which its retries share, or with an asset."""
 
     def set(self, key: str, value: Any) -> None:
         self[key] = value
@@ -90,7 +93,8 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("blueprints", "targets"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(f"AIRFLOW__OPENSEARCH_ML__{name.upper()}_FOLDER", str(tmp_path / name))
-    (tmp_path / "blueprints" / "model_0.yaml").write_text("connector: {}")
+    for name in ("model_0", "right"):
+        (tmp_path / "blueprints" / f"{name}.yaml").write_text("connector: {}")
     (tmp_path / "targets" / f"{TARGET}.yaml").write_text(
         "{opensearch_conn_id: search, opensearch_admin_conn_id: master, aws_conn_id: aws, blueprints: ['*']}"
     )
@@ -99,19 +103,30 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opensearch_ml.operators.base.explain", lambda error, hook: error)
 
 
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> Store:
+    """What outlives the runs for the target."""
+    stores: dict[str, Store] = defaultdict(Store)
+    monkeypatch.setattr(owed, "AssetStateStoreAccessor", lambda name: stores[name])
+    return stores[f"opensearch-ml://{TARGET}"]
+
+
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Runs `plan` on a cluster that has these changes; returns the context, and what is mapped over in it."""
 
     def run(*changes: Change, standing: int = 0, **arguments: Any) -> dict[str, Any]:
         plan = Plan(TARGET, len(changes), changes, ("right",), standing=standing)
-        made = Planned(plan, {}, Cluster(Fleet((), (), (3, 6, 0))), Target(name=TARGET))
-        monkeypatch.setattr(fleet, "plan_for", lambda *given, **more: made)
+        monkeypatch.setattr(fleet, "plan_for", lambda *given, **more: made_of(plan))
         given = context()
         given["batches"] = OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, **arguments).execute(given)
         return given
 
     return run
+
+
+def made_of(plan: Plan) -> Planned:
+    return Planned(plan, {}, Cluster(Fleet((), (), (3, 6, 0))), Target(name=TARGET))
 
 
 def left(given: dict[str, Any], key: str) -> Any:
@@ -175,9 +190,9 @@ def test_no_secret_that_a_source_told_is_left_for_others(monkeypatch: pytest.Mon
     secret = "canary-Qm6"
     told = Change(Kind.BROKEN, "chat", f"AWS refused {secret}", (Difference("a", secret, "b"),), fix=f"see {secret}")
 
-    def plan_for(hook: OpenSearchMLHook, *given: Any, **more: Any) -> Plan:
+    def plan_for(hook: OpenSearchMLHook, *given: Any, **more: Any) -> Planned:
         hook.keep_secret([secret])
-        return Plan(TARGET, 1, (told, *CREATED), ())
+        return made_of(Plan(TARGET, 1, (told, *CREATED), ()))
 
     monkeypatch.setattr(fleet, "plan_for", plan_for)
     given = context()
@@ -265,10 +280,10 @@ def test_a_person_is_shown_the_plan_as_it_is_and_templates_in_it_stay_text(
 @pytest.mark.parametrize(
     ("answer", "by"), [("Reject", {"id": "1", "name": "ada"}), ("Reject", None), ("Approve", None)]
 )
-def test_the_answer_is_kept_with_who_gave_it(answer: str, by: dict[str, str] | None) -> None:
-    from datetime import datetime, timezone
-
-    given = context(task_id="approve")
+def test_the_answer_is_kept_with_who_gave_it_and_what_was_rejected_is_owed_to_nobody(
+    answer: str, by: dict[str, str] | None, kept: Mapping[str, Any]
+) -> None:
+    given = context({("plan", RETURNED): [[[["model_0", ["create"], ""]]]]}, "approve")
     event = {"chosen_options": [answer], "params_input": {}, "responded_by_user": by}
     event["responded_at"] = datetime.now(timezone.utc)
     made = OpenSearchApprovePlanOperator(task_id="approve", target=TARGET, plan_task_id="plan")
@@ -279,6 +294,7 @@ def test_the_answer_is_kept_with_who_gave_it(answer: str, by: dict[str, str] | N
     else:
         made.execute_complete(given, event)
     assert left(given, APPROVED) == {"approved": answer == "Approve", "by": by["name"] if by else "nobody, in time"}
+    assert kept == ({OWED: ["model_0"]} if answer == "Approve" else {})
 
 
 # ---- applying
@@ -385,6 +401,42 @@ def test_every_model_that_appeared_or_changed_is_an_event_although_others_failed
     }
     with pytest.raises(AirflowSkipException):
         announce.execute(context({("apply", RESULTS): batches[1:2]}))
+
+
+# ---- what outlives a run that died
+
+
+def test_what_was_approved_is_owed_an_event_until_it_is_told_or_is_no_news(
+    planned: Callable[..., dict[str, Any]], kept: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = planned(*CREATED, apply="always", batch_size=2)["batches"]
+    assert OWED not in kept  # nobody has approved it
+    approve("always", context({("plan", RETURNED): [batches]}, "approve"))
+    assert kept[OWED] == [f"model_{index}" for index in range(5)]
+    monkeypatch.setattr(assets, "was_announced", lambda asset, model_id: True)
+    told = [("model_0", Outcome.UNCHANGED), ("model_1", Outcome.FAILED), ("model_2", Outcome.BUSY)]
+    results = [Applied(name, ("create",), outcome, "", "Zz1").as_dict() for name, outcome in told]
+    announce = OpenSearchAnnounceModelsOperator(task_id="announce", target=TARGET, apply_task_id="apply")
+    with pytest.raises(AirflowSkipException):
+        announce.execute(context({("apply", RESULTS): [results]}))
+    assert kept[OWED] == [f"model_{index}" for index in range(1, 5)]  # two were not even begun
+
+
+@pytest.mark.parametrize("apply", ["always", "with approval"])
+def test_what_a_run_made_that_died_is_asked_and_told_of_by_the_next_that_applies(
+    planned: Callable[..., dict[str, Any]], kept: Store, apply: str
+) -> None:
+    kept.set(OWED, ["model_0", "right", "lives_here_no_more"])
+    with pytest.raises(DownstreamTasksSkipped):
+        planned(apply="never")
+    done = planned(apply=apply)
+    # As a create that is found done: the model is asked, and told of unless it was.
+    assert done["batches"] == [[["right", ["create"], ""]]]
+    assert kept[OWED] == ["model_0", "right"]
+    assert (left(done, PLANNED)["unchanged"], left(done, PLANNED)["work"]) == (0, {})
+    given = context({("plan", PLANNED): [left(done, PLANNED)], ("plan", RETURNED): [done["batches"]]}, "approve")
+    approve(apply, given)  # and nobody is asked, as nothing is written
+    assert left(given, APPROVED)["approved"]
 
 
 # ---- the summary
