@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
-from tenacity import retry, retry_if_exception_type, stop_after_attempt
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from local.errors import AirflowStartError
 from local.server_process import HOST, ServerProcess
@@ -53,6 +54,10 @@ SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
     "AIRFLOW__API__HOST": HOST,
 }
+
+
+class BusyError(AirflowStartError):
+    """Airflow has no time for a request now."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +123,18 @@ class AirflowStandalone(ServerProcess):
 
         :raises httpx.HTTPStatusError: the params are refused, or there is no such DAG.
         """
-        answer = self.api.post(f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": dict(conf)})
-        answer.raise_for_status()
-        return DagRun(self, dag_id, answer.json()["dag_run_id"])
+        run_id = f"manual__{datetime.now(timezone.utc).isoformat()}-{secrets.token_hex(3)}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        self._start_run(f"/api/v2/dags/{dag_id}/dagRuns", body)
+        return DagRun(self, dag_id, run_id)
+
+    @retry(retry=retry_if_exception_type(BusyError), stop=stop_after_attempt(3), wait=wait_fixed(2), reraise=True)
+    def _start_run(self, path: str, body: Mapping[str, Any]) -> None:
+        answer = self.api.post(path, json=body)
+        if answer.is_server_error:  # SQLite lets one write at a time, and a busy machine takes long over it
+            raise BusyError("Airflow did not start a run", evidence=answer.text, fix="run again")
+        if answer.status_code != httpx.codes.CONFLICT:  # the try before has started it all the same
+            answer.raise_for_status()
 
     def task_ids(self, dag_id: str) -> list[str]:
         """Return the ids of a DAG's tasks, as Airflow last read it; none if it has not yet."""
