@@ -159,9 +159,11 @@ class AirflowStandalone(ServerProcess):
 
     def write_pool(self, name: str, *, slots: int) -> None:
         """Do what ``airflow pools set`` does, unless the pool is there."""
-        answer = self.api.post("/api/v2/pools", json={"name": name, "slots": slots})
-        if answer.status_code != httpx.codes.CONFLICT:
-            answer.raise_for_status()
+        # Looked for first: while the scheduler takes runs up again, SQLite is locked, and what writes answers 500.
+        answer = self.api.get(f"/api/v2/pools/{name}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            answer = self.api.post("/api/v2/pools", json={"name": name, "slots": slots})
+        answer.raise_for_status()
 
     def stop(self, *, timeout_s: float = 15.0) -> None:
         """End the scheduler, its workers and all other children too; standalone itself leaves them behind."""
