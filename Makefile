@@ -73,9 +73,10 @@ test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at ev
 	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources \
 		tests/e2e/test_rotation_through_the_scheduler.py -m "slow or not slow"
 
-test-fleets: $(INSTALLED)  ## fleets planned and applied: drift, lost answers, kills, two runs at once (an hour)
+test-fleets: $(INSTALLED)  ## fleets planned and applied: drift, lost answers, kills, two runs at once (more than an hour)
 	@$(BIN)/python -m pytest tests/integration/fleet -m "slow or not slow"
 	@$(BIN)/python -m pytest tests/e2e/test_fleet_through_the_scheduler.py -m "slow or not slow"
+	@$(BIN)/python -m pytest tests/e2e/test_fleet_killed.py -m "slow or not slow"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff check
