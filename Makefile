@@ -67,7 +67,7 @@ test: $(INSTALLED)  ## lint, then every test, on servers that the tests start an
 test-slow: $(INSTALLED)  ## every blueprint, every rule and generated blueprints on real servers; sessions that end (20 minutes)
 	@$(BIN)/python -m pytest tests/unit tests/integration tests/e2e/test_commands.py -m slow \
 		--ignore tests/integration/rotation --ignore tests/integration/sources --ignore tests/integration/fleet
-	@$(BIN)/python -m pytest tests/e2e/domain -m "slow or not slow"
+	@$(BIN)/python -m pytest tests/e2e/domain -m "slow or not slow" --ignore tests/e2e/domain/test_clusters_that_differ.py
 
 test-rotation: $(INSTALLED)  ## credential rotation under load, and killed at every step (more than an hour)
 	@$(BIN)/python -m pytest tests/integration/rotation tests/integration/sources \
@@ -77,6 +77,7 @@ test-fleets: $(INSTALLED)  ## fleets planned and applied: drift, lost answers, k
 	@$(BIN)/python -m pytest tests/integration/fleet -m "slow or not slow"
 	@$(BIN)/python -m pytest tests/e2e/test_fleet_through_the_scheduler.py -m "slow or not slow"
 	@$(BIN)/python -m pytest tests/e2e/test_fleet_killed.py -m "slow or not slow"
+	@$(BIN)/python -m pytest tests/e2e/domain/test_clusters_that_differ.py -m "slow or not slow"
 
 lint: $(INSTALLED)  ## ruff and mypy
 	@$(BIN)/ruff check
