@@ -42,6 +42,7 @@ BATCHES_AT_ONCE = 4  # on one cluster
 BLOCKS_TOLD = 20
 NOT_IN_A_GROUP_ID = re.compile(r"[^A-Za-z0-9_-]")
 LAST = (Kind.CLEAN, Kind.ORPHAN)
+CHANGING = frozenset({Kind.UPDATE.value, Kind.SWAP.value})
 
 
 def group_of(target: str) -> str:
@@ -193,7 +194,9 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
                 "%d that an earlier run changed, and ended before it told of them, are asked and told of: %s",
                 *(len(untold), ", ".join(untold)),
             )
-        return [Approved(name, (Kind.CREATE.value,), "") for name in untold]
+        # Made or changed: nobody knows. There is nothing that somebody has seen of either.
+        kinds = (Kind.CREATE.value, Kind.SWAP.value)
+        return [Approved(name, kinds, " ".join("" for _ in kinds)) for name in untold]
 
     def _leave(
         self, context: Context, plan: Plan, refusal: OpenSearchMLError | None = None, *, untold: int = 0
@@ -351,9 +354,12 @@ class OpenSearchAnnounceModelsOperator(OpenSearchFleetOperator):
         self.tell(f"told of {len(told)} models: {', '.join(one.what for one in told)}")
 
     def _is_news(self, one: Applied) -> bool:
-        if one.outcome is Outcome.UNCHANGED:  # a killed try, or run, may have made it, and had no time to say so
-            return not assets.was_announced(assets.asset_of(self.target, one.what), one.model_id)
-        return one.outcome is Outcome.DONE
+        if one.outcome is not Outcome.UNCHANGED:
+            return one.outcome is Outcome.DONE
+        # A killed try, or run, may have done it, and had no time to say so. What has changed keeps its id: it is rather
+        # told of twice than never.
+        is_told = assets.was_announced(assets.asset_of(self.target, one.what), one.model_id)
+        return not is_told or not CHANGING.isdisjoint(one.kinds)
 
 
 class _Results:

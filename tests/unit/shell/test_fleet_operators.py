@@ -390,14 +390,17 @@ def test_every_model_that_appeared_or_changed_is_an_event_although_others_failed
 
     told_before = {f"opensearch-ml://{TARGET}/c": "Zz1", f"opensearch-ml://{TARGET}/d": "an older one"}
     monkeypatch.setattr(assets, "was_announced", lambda asset, model_id: told_before.get(asset.uri) == model_id)
-    unchanged = [Applied(name, (), Outcome.UNCHANGED, "", "Zz1").as_dict() for name in ("c", "d")]
+    kinds = {"c": ("create",), "d": ("create",), "e": ("create", "swap")}
+    told_before[f"opensearch-ml://{TARGET}/e"] = "Zz1"
+    unchanged = [Applied(name, told, Outcome.UNCHANGED, "", "Zz1").as_dict() for name, told in kinds.items()]
     batches = [[DONE.as_dict(), FAILED.as_dict()], unchanged[:1], unchanged[1:]]
     given = {**context({("apply", RESULTS): batches}), "outlet_events": {assets.MODELS: Alias()}}
     announce = OpenSearchAnnounceModelsOperator(task_id="announce", target=TARGET, apply_task_id="apply")
     announce.execute(given)
     assert events == {
         f"opensearch-ml://{TARGET}/a": {"model_id": "Xy9", "done": ["create"]},
-        f"opensearch-ml://{TARGET}/d": {"model_id": "Zz1", "done": []},  # made by a try that was killed
+        f"opensearch-ml://{TARGET}/d": {"model_id": "Zz1", "done": ["create"]},  # made by a try that was killed
+        f"opensearch-ml://{TARGET}/e": {"model_id": "Zz1", "done": ["create", "swap"]},  # or changed, under its old id
     }
     with pytest.raises(AirflowSkipException):
         announce.execute(context({("apply", RESULTS): batches[1:2]}))
@@ -430,8 +433,8 @@ def test_what_a_run_made_that_died_is_asked_and_told_of_by_the_next_that_applies
     with pytest.raises(DownstreamTasksSkipped):
         planned(apply="never")
     done = planned(apply=apply)
-    # As a create that is found done: the model is asked, and told of unless it was.
-    assert done["batches"] == [[["right", ["create"], ""]]]
+    # As what is found done: the model is asked, and told of.
+    assert done["batches"] == [[["right", ["create", "swap"], " "]]]
     assert kept[OWED] == ["model_0", "right"]
     assert (left(done, PLANNED)["unchanged"], left(done, PLANNED)["work"]) == (0, {})
     given = context({("plan", PLANNED): [left(done, PLANNED)], ("plan", RETURNED): [done["batches"]]}, "approve")
