@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from tests.integration.fleet.test_plan_live import SETTLED, another_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-MODELS = 200
+MODELS = int(os.environ.get("MODELS", "200"))
 AT_ONCE = 4
 CPU_S = 8.0  # a bound against a change of kind; a thousand take about 2
 
