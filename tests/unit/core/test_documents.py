@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import traceback
+from functools import partial
 
 import pytest
 import yaml
@@ -229,7 +230,7 @@ def test_libyaml_reads_what_pyyaml_reads():
     chance = random.Random(7)  # noqa: S311 (a test's texts are no secret)
     texts = [path.read_text()[:300] for path in sorted((REPOSITORY / "include" / "blueprints").glob("*.yaml"))]
     pieces = [*" \n:-?#[]{},&*!|>'\"%@`~a1.\\", "\n---\n", "<<: ", "&a ", "*a", "!!str "]
-    both = 0
+    both = flat = 0
     for _ in range(1500):
         text = chance.choice(texts)
         for _ in range(chance.randint(0, 3)):
@@ -239,7 +240,12 @@ def test_libyaml_reads_what_pyyaml_reads():
         if quick and slow:
             assert quick == slow, text
             both += 1
+        if documents._is_surely_flat(text):  # composed by libyaml too
+            composed = _read_by(partial(documents._QuickLoader, is_flat=True), text)
+            assert composed == quick, text
+            flat += bool(composed)
     assert both > 500
+    assert flat > 500
 
 
 def _read_by(loader, text):
