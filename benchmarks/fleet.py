@@ -26,13 +26,15 @@ from benchmarks.peer import environment
 from benchmarks.peer.command import Cluster, Peer, provision
 from local.airflow_standalone import REPOSITORY
 from local.stack import PLATFORM_CONNECTION, Stack
-from opensearch_ml import OWNER, bodies, canonical, folders
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.base.owner import OWNER
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog import folders
 from opensearch_ml.errors import InUse
-from opensearch_ml.fleet.apply import AT_ONCE
-from opensearch_ml.fleet.planning import plan_for
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.fleet import BATCHES_AT_ONCE
+from opensearch_ml.reconcile.apply import AT_ONCE
+from opensearch_ml.reconcile.planning import plan_for
+from opensearch_ml.resources import bodies, canonical
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 

@@ -17,13 +17,15 @@ from typing import Any
 from benchmarks.measuring import counted, run, seconds
 from local.airflow_standalone import REPOSITORY
 from local.stack import Stack
-from opensearch_ml import canonical, fingerprint, folders
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog import folders
+from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import InUse
-from opensearch_ml.fleet.look import look_at_fleet
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources import canonical
+from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.rotation.selection import standings
 from opensearch_ml.rotation.sources import source_for
-from opensearch_ml.rotation.standings import standings
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 from opensearch_ml.steps.deployment import look_at_deployment, start_deployment
 

@@ -19,7 +19,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, Param, chain
 
 from opensearch_ml.assets import MODELS
-from opensearch_ml.folders import catalog
+from opensearch_ml.catalog.folders import catalog
 from opensearch_ml.operators.cluster import (
     OpenSearchAddTrustedEndpointsOperator,
     OpenSearchMapRoleOperator,

@@ -23,7 +23,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, TaskGroup, chain
 from airflow.sdk.configuration import conf
 
 from opensearch_ml.assets import MODELS
-from opensearch_ml.folders import catalog
+from opensearch_ml.catalog.folders import catalog
 from opensearch_ml.notifications import OpenSearchMLNotifier
 from opensearch_ml.operators.fleet import (
     APPLY,

@@ -22,7 +22,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, Param, chain
 
 from opensearch_ml.assets import MODELS
-from opensearch_ml.folders import catalog
+from opensearch_ml.catalog.folders import catalog
 from opensearch_ml.notifications import OpenSearchMLNotifier
 from opensearch_ml.operators.rotation import (
     OpenSearchFindRotationsOperator,

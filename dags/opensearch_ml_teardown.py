@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param, chain
 
-from opensearch_ml.folders import catalog
+from opensearch_ml.catalog.folders import catalog
 from opensearch_ml.operators.cluster import OpenSearchRemoveTrustedEndpointsOperator
 from opensearch_ml.operators.connector import OpenSearchDeleteConnectorOperator
 from opensearch_ml.operators.iam_role import OpenSearchDeleteIamRoleOperator

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from opensearch_ml.assets import asset_of
-from opensearch_ml.folders import catalog
+from opensearch_ml.catalog.folders import catalog
 from opensearch_ml.hook import OpenSearchMLHook
 
 TARGET = "production"  # include/targets/production.yaml

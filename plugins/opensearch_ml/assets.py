@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.context import InletEventsAccessor
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from opensearch_ml.steps.changed import Changed
+    from opensearch_ml.base.outcome import Changed
 
 MODELS = AssetAlias("opensearch_ml_models")
 NOTED = "opensearch_ml_noted"

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from opensearch_ml import connection, literal_secrets, trusted_endpoints
-from opensearch_ml.aws import AwsAccess
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.base import secret_patterns
+from opensearch_ml.base.secret_masking import KnownSecrets
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.client import connection
 from opensearch_ml.errors import (
     CredentialsExpired,
     InvalidConnection,
@@ -26,15 +29,14 @@ from opensearch_ml.errors import (
     PermissionDenied,
     RequestRefused,
 )
-from opensearch_ml.known_secrets import KnownSecrets
 from opensearch_ml.retries import persistently
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
     from opensearchpy import OpenSearch
 
-    from opensearch_ml.arns import DomainArn
-    from opensearch_ml.budget import Budget
+    from opensearch_ml.base.arns import DomainArn
+    from opensearch_ml.client.budget import Budget
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class OpenSearchMLHook(BaseHook):
         """opensearch-py's client for the connection; errors of direct calls on it are opensearch-py's own."""
         endpoint = None
         if not self._connection.host and self.aws and self.domain_arn:
-            from opensearch_ml import domain
+            from opensearch_ml.aws import domain
 
             endpoint = domain.endpoint(self.aws, self.domain_arn)
         return connection.client(self._connection, self.aws, endpoint)
@@ -90,7 +92,7 @@ class OpenSearchMLHook(BaseHook):
                 fix=f"create connection {self.opensearch_conn_id} of type opensearch, or name another one",
             ) from None
         headers = found.extra_dejson.get("headers") or {}
-        secret_headers = [str(value) for name, value in headers.items() if literal_secrets.is_header(name)]
+        secret_headers = [str(value) for name, value in headers.items() if secret_patterns.is_header(name)]
         # A domain that takes no login tells the header that it got.
         login = base64.b64encode(f"{found.login}:{found.password}".encode()).decode() if found.password else None
         self.keep_secret([found.password, login, *secret_headers])
@@ -164,7 +166,7 @@ class OpenSearchMLHook(BaseHook):
         """The domain's, as ``OpenSearch_2.19`` says it."""
         if not (self.aws and self.domain_arn):
             return None
-        from opensearch_ml import domain
+        from opensearch_ml.aws import domain
 
         return domain.describe(self.aws, self.domain_arn).version
 
@@ -372,7 +374,7 @@ class OpenSearchMLHook(BaseHook):
         # Imported with the client: opensearch-py would cost every parse of a DAG file half a second.
         from opensearchpy.exceptions import SerializationError, TransportError
 
-        from opensearch_ml.translate import translate
+        from opensearch_ml.client.error_mapping import translate
 
         budget = self.budget
         try:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from airflow.sdk import BaseOperatorLink
 from airflow.sdk.execution_time.xcom import XCom
 
-from opensearch_ml.arns import Arn
+from opensearch_ml.base.arns import Arn
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context

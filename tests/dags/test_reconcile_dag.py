@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from opensearch_ml.assets import MODELS
-from opensearch_ml.fleet.limits import Limits
+from opensearch_ml.reconcile.limits import Limits
 from tests.conftest import REPOSITORY
 
 FILE = REPOSITORY / "dags" / "opensearch_ml_reconcile.py"

@@ -18,9 +18,9 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml import folders
+from opensearch_ml.catalog import folders
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.look import canaries
+from opensearch_ml.rotation.read import canaries
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.swap import rotate

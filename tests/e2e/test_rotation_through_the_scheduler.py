@@ -17,8 +17,8 @@ from local.aws_account.process import AwsAccount
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
+from opensearch_ml.resources.rotation_state import CANARY_PREFIX
 from opensearch_ml.rotation.record import Step
-from opensearch_ml.rotation.situation import CANARY_PREFIX
 from tests.conftest import Cluster
 from tests.e2e.conftest import (
     BLUEPRINTS,

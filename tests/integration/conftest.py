@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently

@@ -10,21 +10,24 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from tests.conftest import REPOSITORY
 
-CORE = REPOSITORY / "plugins" / "opensearch_ml"
-MODULES = (
-    *sorted(path for path in (CORE / "checks").glob("*.py") if path.stem != "__init__"),
-    *(CORE / f"{name}.py" for name in ("aws_checks", "permissions", "trusted_endpoints", "painless", "versions")),
-    *(CORE / f"{name}.py" for name in ("blueprint", "registration", "fields")),
-)
+PACKAGE = REPOSITORY / "plugins" / "opensearch_ml"
+CHECKS = [path for path in (PACKAGE / "checks").glob("*.py") if path.stem not in ("__init__", "request_body")]
+OTHERS = ("iam/permissions", "blueprint/trusted_endpoints", "blueprint/registration", "blueprint/fields")
+MODULES = {
+    **{path.stem: path for path in sorted((*CHECKS, *(PACKAGE / f"{name}.py" for name in OTHERS)))},
+    "blueprint": PACKAGE / "blueprint" / "models.py",
+}
 LIMITS = {"enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "minItems"}
 
 
 def all_rules() -> set[str]:
     """Return the names of all rules."""
-    return {rule for path in MODULES for rule in _of_module(path.stem, ast.parse(path.read_text()))} | set(_of_fields())
+    return {rule for name, path in MODULES.items() for rule in _of_module(name, ast.parse(path.read_text()))} | set(
+        _of_fields()
+    )
 
 
 def _of_module(module: str, tree: ast.Module) -> Iterator[str]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import MLSettings, Target
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings
@@ -16,7 +17,6 @@ from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model_group
 from opensearch_ml.steps.preflight import preflight
 from opensearch_ml.steps.role_mapping import ML_ROLE
-from opensearch_ml.targets import MLSettings, Target
 from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import CREDENTIAL, prepare, provision
 

@@ -19,10 +19,10 @@ import pytest
 from botocore.stub import Stubber
 
 from local.aws_account.process import AwsAccount, start_aws_account
-from opensearch_ml import domain
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.domain import Domain
+from opensearch_ml.aws import domain
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.aws.domain import Domain
+from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.errors import (
     AuthenticationFailed,
     Conflict,

@@ -13,13 +13,15 @@ import yaml
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from opensearch_ml import canonical, cli, placeholders, trusted_endpoints
-from opensearch_ml import documents as files
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml import cli
+from opensearch_ml.blueprint import loader as files
+from opensearch_ml.blueprint import placeholders, trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.cli.places import FINDINGS, OK
 from opensearch_ml.errors import InvalidBlueprint
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.importer import Imported
+from opensearch_ml.importing.from_docs import Imported
+from opensearch_ml.resources import canonical
 from opensearch_ml.steps.cluster_settings import ensure_trusted_endpoints
 from tests.conftest import connections
 from tests.integration.generated_documents import AWS_HOST, HOSTS, Document, documents

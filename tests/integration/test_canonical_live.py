@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import canonical, versions
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.checks import versions
+from opensearch_ml.resources import canonical
 
 ML = "/_plugins/_ml"
 ACCESS_CONTROL = "plugins.ml_commons.connector_access_control_enabled"

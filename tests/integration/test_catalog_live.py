@@ -19,11 +19,14 @@ import yaml
 from local.distribution import VERSIONS
 from local.model_endpoints.keys import KEY_FAMILIES, AwsKey, aws_fingerprint, bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml import canonical, credentials, trusted_endpoints, versions
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.checks import versions
+from opensearch_ml.credentials import resolver
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources import canonical
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector, ours
 from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections
@@ -158,7 +161,7 @@ def test_a_blueprint_is_created_with_its_own_urls_and_given_back_without_drift(
     if blueprint.connector.is_mcp:
         ensure_ml_settings(hook, MCP_ENABLED)
     with its_connections(blueprint, LASTING):
-        credential = credentials.resolve(blueprint, hook)
+        credential = resolver.resolve(blueprint, hook)
     connector_id = ensure_connector(hook, blueprint, credential).id
     found = hook.get_connector(connector_id)
     assert found is not None
@@ -172,7 +175,7 @@ def test_a_source_of_tools_is_created_updated_and_deleted(hook: OpenSearchMLHook
     prepare(hook, blueprint)
     ensure_ml_settings(hook, MCP_ENABLED)
     with its_connections(blueprint, LASTING):
-        credential = credentials.resolve(blueprint, hook)
+        credential = resolver.resolve(blueprint, hook)
     created = ensure_connector(hook, blueprint, credential)
     assert not ensure_connector(hook, blueprint, credential)
     changed = blueprint.connector.model_copy(update={"description": "Other tools"})
@@ -194,7 +197,7 @@ def test_a_blueprint_answers_its_smoke_test_and_what_ingestion_and_search_send(
 ) -> None:
     blueprint = at_endpoints(name)
     with its_connections(blueprint, LASTING):
-        credential = credentials.resolve(blueprint, hook)
+        credential = resolver.resolve(blueprint, hook)
     model_id = provision(hook, blueprint, credential)
     key = aws_fingerprint(LASTING) if family_of(name) in AWS_FAMILIES else bearer_fingerprint(OPENAI_KEY)
     assert [(r.family, r.status, r.credential_fingerprint) for r in endpoints.requests()] == [
@@ -233,7 +236,7 @@ def test_a_blueprint_signs_with_a_sessions_token_too(
 ) -> None:
     blueprint = at_endpoints(name, OF_A_SESSION).model_copy(update={"name": f"{name}_of_a_session"})
     with its_connections(blueprint, OF_A_SESSION):
-        provision(hook, blueprint, credentials.resolve(blueprint, hook))
+        provision(hook, blueprint, resolver.resolve(blueprint, hook))
     assert {r.credential_fingerprint for r in endpoints.requests()} == {aws_fingerprint(OF_A_SESSION)}
 
 
@@ -256,7 +259,7 @@ def test_a_batch_is_started_asked_about_and_cancelled(
     cluster, (name_field, status_field) = server(version), BATCHES[name]
     blueprint = at_endpoints(name).model_copy(update={"name": f"{name}_job"})
     with its_connections(blueprint, LASTING):
-        model_id = provision(hook, blueprint, credentials.resolve(blueprint, hook))
+        model_id = provision(hook, blueprint, resolver.resolve(blueprint, hook))
     body = {"parameters": {name_field: f"opensearch-{version.replace('.', '-')}"}}
     started = cluster.request("POST", f"/_plugins/_ml/models/{model_id}/_batch_predict", json=body)
     assert started.status_code == 200, started.text

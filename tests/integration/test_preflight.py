@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
 from opensearch_ml.errors import InUse, InvalidConnection, OpenSearchMLError, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
 from opensearch_ml.steps.preflight import ELIGIBLE_ROLES, preflight
-from opensearch_ml.targets import Target
 from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections
 from tests.integration.conftest import provision
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import canonical, trusted_endpoints
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
 from opensearch_ml.cli import render
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.targets import Target
+from opensearch_ml.resources import canonical
 from tests.conftest import OPENAI_KEY, Cluster
 from tests.integration.conftest import provision
 

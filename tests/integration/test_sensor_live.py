@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.opensearch import OpenSearchCluster
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.sensors import OpenSearchDeployTaskSensor
 from opensearch_ml.steps.connector import ensure_connector

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from opensearch_ml.blueprint.target import RoleMapping
 from opensearch_ml.errors import PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints, remove_trusted_endpoints
 from opensearch_ml.steps.role_mapping import ensure_role_mapping
-from opensearch_ml.targets import RoleMapping
 from tests.conftest import Cluster, connections
 from tests.integration.conftest import at_once
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from opensearch_ml import trusted_endpoints
-from opensearch_ml.trusted_endpoints import covers, derive, example_url, labelled, problem
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.trusted_endpoints import covers, derive, example_url, labelled, problem
 
 ML = "/_plugins/_ml"
 SETTING = "plugins.ml_commons.trusted_connector_endpoints_regex"

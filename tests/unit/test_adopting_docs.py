@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from opensearch_ml import cli
-from opensearch_ml.fleet import others
-from opensearch_ml.fleet.found import Fleet
-from opensearch_ml.fleet.written import Place
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.importing import from_cluster
+from opensearch_ml.importing.to_blueprint import Place
+from opensearch_ml.resources.inventory import Fleet
 from tests.conftest import REPOSITORY
 from tests.unit.markdown import blocks, links
 
@@ -76,10 +76,10 @@ def test_every_option_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_output_is_what_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def look(hook: OpenSearchMLHook, patterns: Sequence[str]) -> others.Others:
-        return others.others(HELD, {}, Place(VERSION), patterns)
+    def look(hook: OpenSearchMLHook, patterns: Sequence[str]) -> from_cluster.Others:
+        return from_cluster.others(HELD, {}, Place(VERSION), patterns)
 
-    monkeypatch.setattr(others, "look_at_others", look)
+    monkeypatch.setattr(from_cluster, "look_at_others", look)
     monkeypatch.setattr(OpenSearchMLHook, "base_url", "https://search.example.com:443")
     monkeypatch.setattr(OpenSearchMLHook, "version", VERSION)
     monkeypatch.chdir(tmp_path)
@@ -97,10 +97,10 @@ def test_what_is_told_is_told_so() -> None:
     source = "".join(
         (REPOSITORY / "plugins" / "opensearch_ml" / name).read_text()
         for name in (
-            "documentation/secrets.py",
-            "fleet/others.py",
-            "fleet/smoke_guess.py",
-            "fleet/written.py",
+            "importing/docs/secrets.py",
+            "importing/from_cluster.py",
+            "importing/smoke_test.py",
+            "importing/to_blueprint.py",
             "cli/importing_cluster.py",
         )
     )

@@ -34,7 +34,7 @@ COMMANDS_OF_THE_IMAGE = {"celery", "users"}
 # Executables of the official images: Debian with Airflow, PostgreSQL or Redis, and Amazon Linux with OpenSearch.
 EXECUTABLES_OF_THE_IMAGES = {"airflow", "celery", "curl", "grep", "pg_isready", "redis-cli"}
 
-OUR_OPTIONS = {"opensearch_ml": {"blueprints_folder", "targets_folder"}}  # opensearch_ml.folders
+OUR_OPTIONS = {"opensearch_ml": {"blueprints_folder", "targets_folder"}}  # opensearch_ml.catalog.folders
 
 SPECIFICATION: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = SPECIFICATION["services"]

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from opensearch_ml import policies, versions
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.blueprint import Blueprint, IamRoleSection
-from opensearch_ml.catalog import Catalog
-from opensearch_ml.connection import signing
-from opensearch_ml.iam_role import IamRole, role_for
-from opensearch_ml.placeholders import expand, fill_variables
-from opensearch_ml.targets import Target
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint.models import Blueprint, IamRoleSection
+from opensearch_ml.blueprint.placeholders import expand, fill_variables
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.checks import versions
+from opensearch_ml.client.connection import signing
+from opensearch_ml.iam import policies
+from opensearch_ml.iam.role import IamRole, role_for
 from tests.conftest import REPOSITORY
 from tests.unit.markdown import blocks, links, rows
 

@@ -12,11 +12,12 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, Asset
 
 from opensearch_ml import cli
-from opensearch_ml.fleet import adoption, report
-from opensearch_ml.fleet.apply import Applied, Outcome
-from opensearch_ml.fleet.approved import Approved
-from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
-from opensearch_ml.fleet.shown import text
+from opensearch_ml.reconcile import report
+from opensearch_ml.reconcile.apply import Applied, Outcome
+from opensearch_ml.reconcile.approval import Approved
+from opensearch_ml.reconcile.render import text
+from opensearch_ml.resources import adoption
+from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 from tests.conftest import REPOSITORY
 from tests.unit.markdown import blocks, links, rows
 

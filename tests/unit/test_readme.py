@@ -12,11 +12,11 @@ import yaml
 from airflow.sdk import Connection
 
 from local.domain_stack import AIRFLOW_MAY
-from opensearch_ml import iam_commands, policies
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.connection import address, domain_arn, signing
-from opensearch_ml.placeholders import fill_variables
-from opensearch_ml.policy_evaluation import as_list
+from opensearch_ml.aws.policy_evaluation import as_list
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.placeholders import fill_variables
+from opensearch_ml.client.connection import address, domain_arn, signing
+from opensearch_ml.iam import cli_commands, policies
 from tests.conftest import REPOSITORY
 from tests.unit.markdown import airflow_policy, blocks, links, rows
 
@@ -97,8 +97,8 @@ def test_only_the_domains_connection_signs_and_the_second_one_is_for_the_same_do
 def test_the_policy_is_what_the_code_asks_for_and_what_the_demos_airflow_has() -> None:
     allowed = {action for statement in airflow_policy()["Statement"] for action in as_list(statement["Action"])}
     assert allowed == {action for statement in AIRFLOW_MAY for action in as_list(statement["Action"])}
-    assert allowed >= {*iam_commands.MAKING, *iam_commands.CHECKING, *iam_commands.CHECKING_POLICIES}
-    assert allowed >= {*iam_commands.DELETING, *policies.DOMAIN_ACTIONS, "iam:PassRole"}
+    assert allowed >= {*cli_commands.MAKING, *cli_commands.CHECKING, *cli_commands.CHECKING_POLICIES}
+    assert allowed >= {*cli_commands.DELETING, *policies.DOMAIN_ACTIONS, "iam:PassRole"}
 
 
 def test_every_part_of_the_policy_is_explained() -> None:

@@ -12,11 +12,11 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG
 
 from opensearch_ml import notifications
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint.rotation import RotationSection, Source
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.rotation.schedule import DAILY
 from opensearch_ml.rotation.summary import Row, table
-from opensearch_ml.rotation_section import RotationSection, Source
 from tests.conftest import REPOSITORY
 from tests.unit.markdown import blocks, links, rows
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opensearch_ml.errors import Finding
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Blueprint, Connector
+    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 
 def findings(blueprint: Blueprint) -> Iterator[Finding]:

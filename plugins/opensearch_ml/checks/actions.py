@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opensearch_ml.errors import Finding
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Blueprint
+    from opensearch_ml.blueprint.models import Blueprint
 
 OF_A_BATCH = ("batch_predict_status", "cancel_batch_predict")
 

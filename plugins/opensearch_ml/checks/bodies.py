@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml import payload, placeholders
+from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.placeholders import PLACEHOLDER, as_text
+from opensearch_ml.checks import request_body
 from opensearch_ml.errors import Finding
-from opensearch_ml.placeholders import PLACEHOLDER, as_text
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Action, Blueprint
+    from opensearch_ml.blueprint.models import Action, Blueprint
 
 
 def findings(blueprint: Blueprint) -> Iterator[Finding]:
@@ -24,10 +25,10 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
             yield from _no_body(path, action, {**own, **tested})
         else:
             yield from _body(path, action.request_body, own, tested)
-            yield from _as_text(path, action.request_body, payload.of_connector({**own, **given}))
-    if payload.NO_ESCAPE in own:
+            yield from _as_text(path, action.request_body, request_body.of_connector({**own, **given}))
+    if request_body.NO_ESCAPE in own:
         yield Finding(
-            f"connector.parameters.{payload.NO_ESCAPE}",
+            f"connector.parameters.{request_body.NO_ESCAPE}",
             "does nothing here: the server reads it from a predict's own parameters",
             "Give it in smoke_test.parameters, and with every predict.",
         )
@@ -42,11 +43,11 @@ def _no_body(path: str, action: Action, parameters: Mapping[str, Any]) -> Iterat
 
 
 def _body(path: str, body: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Finding]:
-    values = {**payload.of_connector(own), **payload.of_predict(given)}
+    values = {**request_body.of_connector(own), **request_body.of_predict(given)}
     try:
         if _may_be_sent(body, values):
             return
-    except payload.Endless as endless:
+    except request_body.Endless as endless:
         where = "smoke_test" if endless.name in given else "connector"
         problem = "holds itself, or others without end, and the server gives up filling it"
         yield Finding(f"{where}.parameters.{endless.name}", problem, "Write its value itself.")
@@ -70,8 +71,8 @@ def _body(path: str, body: str, own: Mapping[str, Any], given: Mapping[str, Any]
 
 def _as_text(path: str, body: str, values: Mapping[str, str]) -> Iterator[Finding]:
     for name in sorted(placeholders.names(body, "parameters")):
-        base = name.removesuffix(payload.TO_STRING)
-        if base != name and not payload.fills_as_text(base, values):
+        base = name.removesuffix(request_body.TO_STRING)
+        if base != name and not request_body.fills_as_text(base, values):
             yield Finding(
                 path,
                 f"uses ${{parameters.{name}}}, which the server fills only if a parameter's own text uses it too",
@@ -80,9 +81,9 @@ def _as_text(path: str, body: str, values: Mapping[str, str]) -> Iterator[Findin
 
 
 def _may_be_sent(body: str, values: Mapping[str, str]) -> bool:
-    text = payload.filled(body, values)
+    text = request_body.filled(body, values)
     # What is not known yet may be anything: 1 fits with quotes around it and without.
-    return bool(PLACEHOLDER.fullmatch(text.strip())) or payload.is_json_or_ndjson(PLACEHOLDER.sub("1", text))
+    return bool(PLACEHOLDER.fullmatch(text.strip())) or request_body.is_json_or_ndjson(PLACEHOLDER.sub("1", text))
 
 
 def _unfilled(blueprint: Blueprint) -> Iterator[Finding]:
@@ -92,7 +93,7 @@ def _unfilled(blueprint: Blueprint) -> Iterator[Finding]:
         return
     texts = [action.url, action.request_body or "", *(action.headers or {}).values()]
     asked = set().union(*(placeholders.names_without_default(text, "parameters") for text in texts))
-    needed = {name.removesuffix(payload.TO_STRING) for name in asked}
+    needed = {name.removesuffix(request_body.TO_STRING) for name in asked}
     for name in sorted(needed - parameters.keys() - test.parameters.keys()):
         yield Finding(
             f"smoke_test.parameters.{name}",

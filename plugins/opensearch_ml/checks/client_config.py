@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from opensearch_ml.errors import Finding
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Blueprint, ClientConfig, Connector
+    from opensearch_ml.blueprint.models import Blueprint, ClientConfig, Connector
 
 OF_RETRIES = ("retry_backoff_millis", "retry_timeout_seconds", "retry_backoff_policy")
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from opensearch_ml import aws_checks, placeholders
+from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.findings import closest
+from opensearch_ml.checks import aws
 from opensearch_ml.checks.texts import templates
 from opensearch_ml.errors import Finding
-from opensearch_ml.findings import closest
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Blueprint, Connector
+    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 MARK_PREFIX = "opensearch_ml_"
 REFERENCE_HINT = "{conn_id: my_connection, field: password}"
-SIGNING = {"access_key", "secret_key", "session_token", *aws_checks.LITERALS}
+SIGNING = {"access_key", "secret_key", "session_token", *aws.LITERALS}
 CERTIFICATES = {"client_cert_pem", "client_key_pem", "client_cert_pkcs12", "ca_cert_pem", "keystore_password"}
 
 
@@ -36,7 +37,7 @@ def literals(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield what stands in the credential itself, and parameters that would stand for ours."""
     connector = blueprint.connector
     for key, value in connector.literals.items():
-        if wrong := aws_checks.literal_problem(key, value):
+        if wrong := aws.literal_problem(key, value):
             problem, form = wrong
             yield Finding(
                 f"connector.credential.{key}",

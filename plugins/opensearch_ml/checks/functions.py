@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from opensearch_ml import painless, placeholders, versions
+from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.findings import nearest
+from opensearch_ml.blueprint.placeholders import as_text
+from opensearch_ml.checks import painless, versions
 from opensearch_ml.errors import Finding
-from opensearch_ml.findings import nearest
-from opensearch_ml.placeholders import as_text
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Action, Blueprint
+    from opensearch_ml.blueprint.models import Action, Blueprint
 
 PRE, POST = "pre_process_function", "post_process_function"
 NAME_ALONE = re.compile(r"(?!(?:params|ctx)\b)[A-Za-z_]\w*(?:\.\w+)+")

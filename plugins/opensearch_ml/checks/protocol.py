@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opensearch_ml.errors import Finding
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Blueprint
+    from opensearch_ml.blueprint.models import Blueprint
 
 MCP_ENDPOINTS = {"mcp_sse": "sse_endpoint", "mcp_streamable_http": "endpoint"}
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml import literal_secrets, placeholders
+from opensearch_ml.base import secret_patterns
+from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.findings import FIELD_LIKE
 from opensearch_ml.checks.credentials import REFERENCE_HINT
 from opensearch_ml.errors import Finding
-from opensearch_ml.findings import FIELD_LIKE
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Blueprint
+    from opensearch_ml.blueprint.models import Blueprint
 
 BETWEEN = "\0"  # neither a part of a word nor white space, so that each text has its own beginning and end
 PROBLEM = "holds a literal secret, or stands where one does; whoever reads the file or the connector can read it"
@@ -30,14 +31,14 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
     }
     texts = list(placeholders.strings(written))
     whole = BETWEEN.join(text for _, text in texts)  # searched once: a fleet has a thousand files
-    found = {path for path, text in texts if path.endswith("url") and literal_secrets.in_query(text)}
-    if literal_secrets.in_value(whole):
-        found |= {path for path, text in texts if literal_secrets.in_value(text)}
+    found = {path for path, text in texts if path.endswith("url") and secret_patterns.in_query(text)}
+    if secret_patterns.in_value(whole):
+        found |= {path for path, text in texts if secret_patterns.in_value(text)}
     for path, headers in connector.headers_by_path:
         found |= {
             f"{path}.{name}"
             for name, value in headers.items()
-            if literal_secrets.is_header(name) and not placeholders.names(value, "credential")
+            if secret_patterns.is_header(name) and not placeholders.names(value, "credential")
         }
     found |= set(_named(connector.parameters, "connector.parameters"))
     found |= set(_named(blueprint.variables, "variables"))
@@ -45,11 +46,11 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
         found |= set(_named(blueprint.smoke_test.parameters, "smoke_test.parameters"))
     for path in sorted(found):
         yield Finding(path, PROBLEM, FIX)
-    for path, text in texts if literal_secrets.is_removed(whole) else ():
-        if literal_secrets.is_removed(text) and path not in found:
+    for path, text in texts if secret_patterns.is_removed(whole) else ():
+        if secret_patterns.is_removed(text) and path not in found:
             yield Finding(
                 path,
-                f"holds {literal_secrets.REMOVED}, which import wrote in the place of a literal secret",
+                f"holds {secret_patterns.REMOVED}, which import wrote in the place of a literal secret",
                 f"Write what belongs there; a secret goes under connector.credential as {REFERENCE_HINT}.",
             )
 
@@ -63,7 +64,7 @@ def of_unread(values: Iterable[tuple[str, Any]]) -> Iterator[Finding]:
         _shown(inner)
         for path, value in values
         for inner in (
-            *(one for one, text in placeholders.strings(value, path) if literal_secrets.in_value(text)),
+            *(one for one, text in placeholders.strings(value, path) if secret_patterns.in_value(text)),
             *_named({path.rpartition(".")[2]: value}, path.rpartition(".")[0]),
         )
         if not re.fullmatch(r"connector\.credential(\..*)?", inner)  # the finding on its form says what may be there
@@ -83,7 +84,7 @@ def _named(tree: Any, path: str) -> Iterator[str]:
         for name, value in tree.items():
             inner = placeholders.join(path, name)
             scalar = value and not isinstance(value, (Mapping, list, bool))
-            if scalar and literal_secrets.is_parameter(str(name)) and not placeholders.names(str(value), "credential"):
+            if scalar and secret_patterns.is_parameter(str(name)) and not placeholders.names(str(value), "credential"):
                 yield inner
             yield from _named(value, inner)
     elif isinstance(tree, list):

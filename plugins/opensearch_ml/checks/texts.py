@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml import placeholders
+from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.findings import closest
+from opensearch_ml.blueprint.placeholders import as_text
 from opensearch_ml.errors import Finding
-from opensearch_ml.findings import closest
-from opensearch_ml.placeholders import as_text
 
 if TYPE_CHECKING:
-    from opensearch_ml.blueprint import Blueprint, Connector
+    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 # From 3.1 on the server refuses names and descriptions with anything else. Source: ml-commons 3.6 StringUtils.
 PLAIN_TEXT = re.compile(r"""[\w \t\n\r.,!?():@\-/'"]*""")

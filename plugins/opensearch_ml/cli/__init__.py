@@ -17,8 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from opensearch_ml import versions
-from opensearch_ml.arns import DomainArn
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.checks import versions
 from opensearch_ml.cli import places, planning, reports
 from opensearch_ml.cli.places import FINDINGS, OK, USAGE, Place, UnusableArgument
 
@@ -108,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--aws-conn-id", metavar="ID", help="who asks AWS; default: who signs, else aws_default")
     plan.set_defaults(command=_plan)
 
-    schema = commands.add_parser("schema", help="print the JSON Schema of blueprints, for editors")
-    schema.set_defaults(command=_schema)
+    json_schema = commands.add_parser("schema", help="print the JSON Schema of blueprints, for editors")
+    json_schema.set_defaults(command=_schema)
     return parser
 
 
@@ -179,9 +179,9 @@ def _plan(given: argparse.Namespace) -> int:
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from opensearch_ml import schema
+    from opensearch_ml.catalog import json_schema
 
-    print(json.dumps(schema.of_blueprints(), indent=2, ensure_ascii=False))
+    print(json.dumps(json_schema.of_blueprints(), indent=2, ensure_ascii=False))
     return OK
 
 

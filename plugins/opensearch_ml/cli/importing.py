@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from opensearch_ml import importer
 from opensearch_ml.cli.places import FINDINGS, OK, UnusableArgument
-from opensearch_ml.importer import Imported
+from opensearch_ml.importing import from_docs
+from opensearch_ml.importing.from_docs import Imported
 
 SCHEMA = Path("schema", "blueprint.schema.json")
 
@@ -23,8 +23,8 @@ def run(file: str, name: str | None, folder: Path | None) -> int:
     :raises UnusableArgument: no such file or folder, or a file would be overwritten.
     """
     try:
-        imported = importer.import_text(_text(file), name=name)
-    except importer.NothingToImport as error:
+        imported = from_docs.import_text(_text(file), name=name)
+    except from_docs.NothingToImport as error:
         print(error, file=sys.stderr)
         return FINDINGS
     show(imported, folder)

@@ -11,15 +11,17 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opensearch_ml import blueprint_yaml, catalog, literal_secrets
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.base import secret_patterns
+from opensearch_ml.blueprint import writer
+from opensearch_ml.catalog import catalog
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.cli import importing
 from opensearch_ml.cli.places import FINDINGS, OK, UnusableArgument
 from opensearch_ml.cli.planning import connections_of_airflow
 from opensearch_ml.errors import OpenSearchMLError
 
 if TYPE_CHECKING:
-    from opensearch_ml.fleet.others import Others
+    from opensearch_ml.importing.from_cluster import Others
 
 DEFAULT_CONNECTION = "opensearch_default"
 
@@ -56,9 +58,9 @@ def _looked(
     target_name: str | None, targets: Path | None, conn_id: str | None, patterns: Sequence[str]
 ) -> tuple[Others, str]:
     try:
-        from opensearch_ml import folders
-        from opensearch_ml.fleet.others import look_at_others
+        from opensearch_ml.catalog import folders
         from opensearch_ml.hook import OpenSearchMLHook
+        from opensearch_ml.importing.from_cluster import look_at_others
     except ModuleNotFoundError as error:
         why = f"--from-cluster reaches the cluster by an Airflow connection, and {sys.executable} lacks {error.name}"
         raise UnusableArgument(f"{why}; run it with the Python that Airflow runs with") from None
@@ -77,7 +79,7 @@ def _looked(
 
 def _for_the_target(found: Others, target_name: str | None) -> Iterator[str]:
     names = [one.name for one in found.blueprints]
-    lines = blueprint_yaml.text_of({"blueprints": names, **({"adopt": dict(found.adopt)} if found.adopt else {})})
+    lines = writer.text_of({"blueprints": names, **({"adopt": dict(found.adopt)} if found.adopt else {})})
     yield f"---\n# Add these to {_file_of(target_name)}:\n{lines}".rstrip()
 
 
@@ -109,4 +111,4 @@ def _file_of(target_name: str | None) -> str:
 def _plain(told: str) -> str:
     # What others wrote into a cluster may hold a line that a terminal obeys, or a secret where none belongs.
     printable = "".join(one if one.isprintable() else "?" for one in told)
-    return literal_secrets.SHAPES.sub("***", printable)
+    return secret_patterns.SHAPES.sub("***", printable)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from opensearch_ml import catalog
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import SUFFIXES, Catalog
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint.findings import located
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog import catalog
+from opensearch_ml.catalog.catalog import SUFFIXES, Catalog
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
-from opensearch_ml.findings import located
-from opensearch_ml.targets import Target
 
 OK, FINDINGS, USAGE = 0, 1, 2
 TARGETS, BLUEPRINTS = "targets", "blueprints"

@@ -14,14 +14,14 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.cli.places import BLUEPRINTS
 from opensearch_ml.errors import OpenSearchMLError
-from opensearch_ml.fleet import report, shown
-from opensearch_ml.fleet.limits import Limits, too_much
+from opensearch_ml.reconcile import render, report
+from opensearch_ml.reconcile.limits import Limits, too_much
 
 if TYPE_CHECKING:
-    from opensearch_ml.fleet.changes import Plan
+    from opensearch_ml.resources.changes import Plan
 
 NOTHING, ERROR, CHANGES = 0, 1, 2
 NARROWEST, WIDEST = 80, 120
@@ -57,9 +57,9 @@ def _planned(
     target_name: str, targets: Path | None, blueprints: Path | None, format_name: str, aws_conn_id: str | None
 ) -> tuple[str, int]:
     try:
-        from opensearch_ml import folders
-        from opensearch_ml.fleet.planning import plan_for
+        from opensearch_ml.catalog import folders
         from opensearch_ml.hook import OpenSearchMLHook
+        from opensearch_ml.reconcile.planning import plan_for
     except ModuleNotFoundError as error:
         why = f"plan reaches the cluster by an Airflow connection, and {sys.executable} lacks {error.name}"
         fix = "run it with the Python that Airflow runs with; validate and render need neither"
@@ -100,11 +100,11 @@ def _catalog(of_airflow: Catalog, targets: Path | None, blueprints: Path | None)
 
 def _shown(plan: Plan, format_name: str, where: str) -> str:
     if format_name == "json":
-        return json.dumps(shown.whole(plan), indent=2, ensure_ascii=False)
+        return json.dumps(render.whole(plan), indent=2, ensure_ascii=False)
     if format_name == "markdown":
-        return shown.markdown(plan)
+        return render.markdown(plan)
     width = min(max(shutil.get_terminal_size((WIDEST, 40)).columns, NARROWEST), WIDEST)
-    told = [f"Target {plan.target} ({where})", "", shown.text(plan, width=width), *_of_a_run(plan)]
+    told = [f"Target {plan.target} ({where})", "", render.text(plan, width=width), *_of_a_run(plan)]
     return "\n".join(told)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from opensearch_ml import bodies, canonical, trusted_endpoints
-from opensearch_ml.blueprint import Blueprint, CredentialReference
-from opensearch_ml.targets import Target
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint, CredentialReference
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.resources import bodies, canonical
 
 ML = "/_plugins/_ml"
 FINGERPRINT = "<fingerprint of the credential>"

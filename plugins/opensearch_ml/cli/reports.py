@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from opensearch_ml import literal_secrets
+from opensearch_ml.base import secret_patterns
 from opensearch_ml.errors import Finding
 
 Found = Sequence[tuple[Path, Finding]]
@@ -89,7 +89,7 @@ def _summary(found: Found, files: int) -> str:
 def _plain(told: str) -> str:
     # A finding holds no value; but a key is part of its path, and may be a secret, or a line that GitHub obeys.
     printable = "".join(one if one.isprintable() else "?" for one in told)
-    return literal_secrets.SHAPES.sub("***", printable)
+    return secret_patterns.SHAPES.sub("***", printable)
 
 
 def _data(told: str) -> str:

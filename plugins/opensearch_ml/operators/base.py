@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from opensearch_ml import credentials, folders
-from opensearch_ml.aws import DEFAULT_CONNECTION
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.aws.access import DEFAULT_CONNECTION
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog import folders
+from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import Final, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import until_effective
@@ -20,8 +21,8 @@ from opensearch_ml.rotation.sources import supply_for
 from opensearch_ml.steps.explain import explain
 
 if TYPE_CHECKING:
-    from opensearch_ml.rotation.supply import Supply
-    from opensearch_ml.steps.changed import Changed
+    from opensearch_ml.base.outcome import Changed
+    from opensearch_ml.credentials.initial import Supply
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -132,7 +133,7 @@ class OpenSearchMLCredentialOperator(OpenSearchMLBlueprintOperator):
 
     def credential(self, blueprint: Blueprint) -> dict[str, str]:
         """Resolve the blueprint's credential; every secret in it is masked from here on."""
-        return credentials.resolve(blueprint, self.hook, aws_conn_id=self.aws_conn_id)
+        return resolver.resolve(blueprint, self.hook, aws_conn_id=self.aws_conn_id)
 
     def supply(self, blueprint: Blueprint) -> Supply | None:
         """Return what gives the credential where no references do."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml import folders
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog import folders
 from opensearch_ml.operators.base import (
     OpenSearchMLAdminOperator,
     OpenSearchMLBaseOperator,
@@ -18,7 +19,6 @@ from opensearch_ml.steps.cluster_settings import (
     remove_trusted_endpoints,
 )
 from opensearch_ml.steps.role_mapping import ensure_role_mapping, wanted_mappings
-from opensearch_ml.targets import Target
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -15,19 +15,20 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.skipmixin import SkipMixin
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from opensearch_ml import assets, folders
+from opensearch_ml import assets
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog import folders
 from opensearch_ml.errors import OpenSearchMLError
-from opensearch_ml.fleet import report, shown
-from opensearch_ml.fleet.apply import AT_ONCE, Applied, Applying, Outcome, apply_stage
-from opensearch_ml.fleet.approved import Approved, approved
-from opensearch_ml.fleet.changes import Change, Kind, Plan
-from opensearch_ml.fleet.limits import Limits, too_much
-from opensearch_ml.fleet.planning import plan_for
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.base import fail_fast, what_is_next
 from opensearch_ml.operators.handover import RETURNED, Failure, flat, is_true, pulled, token_of
 from opensearch_ml.operators.owed import Owed
-from opensearch_ml.targets import Target
+from opensearch_ml.reconcile import render, report
+from opensearch_ml.reconcile.apply import AT_ONCE, Applied, Applying, Outcome, apply_stage
+from opensearch_ml.reconcile.approval import Approved, approved
+from opensearch_ml.reconcile.limits import Limits, too_much
+from opensearch_ml.reconcile.planning import plan_for
+from opensearch_ml.resources.changes import Change, Kind, Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -159,7 +160,7 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         where = f"Target {self.target} ({self.hook.base_url}, OpenSearch {planned.version})"
         prune = is_true(self.prune)
         about_orphans = report.orphans(plan, prune=prune)
-        self.log.info("%s", self.redact("\n".join([where, "", shown.text(plan, width=120), about_orphans]).rstrip()))
+        self.log.info("%s", self.redact("\n".join([where, "", render.text(plan, width=120), about_orphans]).rstrip()))
         settings, changing, deletions = _parts(plan, prune=prune)
         limits = Limits(deletions=int(self.max_deletions), change_percent=float(self.max_change_percent))
         refusal = too_much(plan, limits, prune=prune)
@@ -181,7 +182,7 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         changing += untold
         size = max(1, int(self.batch_size))
         batches = [changing[start : start + size] for start in range(0, len(changing), size)]
-        self.tell(f"{shown.summary(plan)}; blueprints to apply: {len(changing)}, in batches: {len(batches)}")
+        self.tell(f"{render.summary(plan)}; blueprints to apply: {len(changing)}, in batches: {len(batches)}")
         return [[one.as_list() for one in batch] for batch in batches]
 
     def _untold(self, plan: Plan, names: Sequence[str]) -> list[Approved]:
@@ -202,7 +203,7 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
         self, context: Context, plan: Plan, refusal: OpenSearchMLError | None = None, *, untold: int = 0
     ) -> None:
         prune = is_true(self.prune)
-        told = shown.as_dict(plan)
+        told = render.as_dict(plan)
         left: dict[str, Any] = {
             **told,
             "unchanged": told["unchanged"] - untold,  # these have a row of their own
@@ -211,10 +212,10 @@ class OpenSearchPlanFleetOperator(OpenSearchFleetOperator, SkipMixin):
             "stopped": report.stopped(plan),
             "orphans": report.orphans(plan, prune=prune),
             "refusal": refusal.cause if refusal else "",
-            "text": shown.text(plan, width=120, blocks=BLOCKS_TOLD),
+            "text": render.text(plan, width=120, blocks=BLOCKS_TOLD),
         }
         if self.apply == WITH_APPROVAL and left["work"]:
-            left["markdown"] = shown.markdown(plan, orphans=left["orphans"])
+            left["markdown"] = render.markdown(plan, orphans=left["orphans"])
         context["ti"].xcom_push(key=PLANNED, value=_each_text(left, self.redact))
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from opensearch_ml import notifications
-from opensearch_ml.fleet import report, shown
-from opensearch_ml.fleet.approved import Approved
 from opensearch_ml.operators.fleet import (
     ALWAYS,
     APPROVED,
@@ -24,6 +22,8 @@ from opensearch_ml.operators.fleet import (
     rejected,
 )
 from opensearch_ml.operators.handover import FAILURE, RETURNED, flat, pulled
+from opensearch_ml.reconcile import render, report
+from opensearch_ml.reconcile.approval import Approved
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -79,7 +79,7 @@ class OpenSearchSummarizeFleetOperator(OpenSearchFleetOperator):
         is_applied = bool(answers) and answers[0]["approved"]
         rows = report.rows(self._stages(context) if is_applied else (), planned["stopped"])
         work = {} if is_applied else planned["work"]
-        table = report.table(rows, planned["unchanged"], shown.counted(work))
+        table = report.table(rows, planned["unchanged"], render.counted(work))
         told = "\n".join([f"{self.target}: {table}", *_not_applied(planned, answers, bool(work))])
         self._tell_of_drift(context, planned, told if work and not answers else "")
         self.log.info("%s", told)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from opensearch_ml import assets, folders
+from opensearch_ml import assets
+from opensearch_ml.catalog import folders
 from opensearch_ml.links import OpenSearchModelLink
 from opensearch_ml.operators.base import (
     OpenSearchMLBaseOperator,

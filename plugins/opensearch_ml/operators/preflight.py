@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml import folders
-from opensearch_ml.aws import DEFAULT_CONNECTION
+from opensearch_ml.aws.access import DEFAULT_CONNECTION
+from opensearch_ml.catalog import folders
 from opensearch_ml.operators.base import OpenSearchMLAdminOperator, OpenSearchMLBlueprintOperator, fail_fast
 from opensearch_ml.steps.preflight import preflight
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
-from opensearch_ml import folders, notifications
+from opensearch_ml import notifications
 from opensearch_ml.assets import MODELS, asset_of
-from opensearch_ml.aws import DEFAULT_CONNECTION
+from opensearch_ml.aws.access import DEFAULT_CONNECTION
+from opensearch_ml.catalog import folders
 from opensearch_ml.errors import NoSuchBlueprint
-from opensearch_ml.fleet.look import look_at_fleet
 from opensearch_ml.links import OpenSearchModelLink
 from opensearch_ml.operators.base import (
     OpenSearchMLAdminOperator,
@@ -23,20 +23,21 @@ from opensearch_ml.operators.base import (
     fail_fast,
 )
 from opensearch_ml.operators.handover import FAILURE, Failure, flat, is_true, pulled, token_of
+from opensearch_ml.resources.read import look_at_fleet
 from opensearch_ml.rotation import summary
 from opensearch_ml.rotation.failures import file_is_gone
 from opensearch_ml.rotation.schedule import next_run
+from opensearch_ml.rotation.selection import Standing, standings
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
-from opensearch_ml.rotation.standings import Standing, standings
 from opensearch_ml.rotation.trusted import rotate_trusted
 from opensearch_ml.steps.model import made_from
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from opensearch_ml.blueprint import Blueprint
+    from opensearch_ml.blueprint.models import Blueprint
 
 NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")  # Airflow's default for scheduler.allowed_run_id_pattern
 STANDINGS = "opensearch_ml_standings"

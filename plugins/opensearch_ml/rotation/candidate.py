@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from opensearch_ml import canonical
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import InUse, RemoteModelBusy, SmokeTestFailed, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources import canonical
+from opensearch_ml.resources.rotation_state import CLAIMED, HELD_BY, canary_name
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.look import canaries, look
-from opensearch_ml.rotation.situation import CLAIMED, HELD_BY, canary_name
-from opensearch_ml.rotation.source import NextCredential
+from opensearch_ml.rotation.read import canaries, look
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.deployment import deploy as deploy_model
 from opensearch_ml.steps.once import SETTLE_S

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.checks.functions import kind
 
 NAMES_THE_MODEL = re.compile(r"parameters\.model(?:_?(?:id|name|uri))?", re.IGNORECASE)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from opensearch_ml import canonical
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import OpenSearchMLError, RemoteCredentialRefused, RotationFailed
+from opensearch_ml.resources import canonical
+from opensearch_ml.resources.rotation_state import Situation
 from opensearch_ml.rotation.record import Step
-from opensearch_ml.rotation.situation import Situation
 from opensearch_ml.steps.model import under_another_name
 
 AGAIN = "run opensearch_ml_rotate_credentials again"

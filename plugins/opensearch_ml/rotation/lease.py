@@ -14,12 +14,12 @@ import time
 from types import TracebackType
 from typing import Any
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources.rotation_state import HELD_BY, Situation, held_by
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.look import look
-from opensearch_ml.rotation.situation import HELD_BY, Situation, held_by
+from opensearch_ml.rotation.read import look
 from opensearch_ml.steps.once import SETTLE_S
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Mapping
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import DeployFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.steps.predict import smoke_predict

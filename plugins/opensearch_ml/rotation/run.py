@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timezone
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.source import CredentialSource, NextCredential
 from opensearch_ml.errors import RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources.rotation_state import Connector, Situation, reasons
 from opensearch_ml.rotation import failures
 from opensearch_ml.rotation.lease import Lease
-from opensearch_ml.rotation.look import look
+from opensearch_ml.rotation.read import look
 from opensearch_ml.rotation.record import Journal, Limits, Outcome, RotationRecord, Step, StepTime
-from opensearch_ml.rotation.situation import Connector, Situation, reasons
-from opensearch_ml.rotation.source import CredentialSource, NextCredential
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import model as models
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from opensearch_ml import documents
-from opensearch_ml.catalog import Catalog, files
-from opensearch_ml.rotation_section import RotationSection
+from opensearch_ml.blueprint import loader
+from opensearch_ml.blueprint.rotation import RotationSection
+from opensearch_ml.catalog.catalog import Catalog, files
 
 DAILY = "17 3 * * *"  # at no full hour, when everybody's jobs start
 MINUTES = (30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)
@@ -64,9 +64,9 @@ def _sections(catalog: Catalog) -> Iterable[RotationSection]:
     for paths in files(catalog.blueprints_folder).values():
         for path in paths:
             # A file with findings is told of by whoever runs it; the schedule of the others must not depend on it.
-            with suppress(OSError, UnicodeDecodeError, documents.Unreadable):
+            with suppress(OSError, UnicodeDecodeError, loader.Unreadable):
                 if SESSIONS in path.read_text(encoding="utf-8"):
-                    section = _section(documents.read(path).content)
+                    section = _section(loader.read(path).content)
                     if section and section.source == SESSIONS:
                         yield section
 

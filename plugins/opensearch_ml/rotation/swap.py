@@ -14,17 +14,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.source import CredentialSource
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources.rotation_state import CLAIMED, Connector, Move, marks_of, next_move, tellable
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.lease import LeaseLost, is_alive
-from opensearch_ml.rotation.look import look
+from opensearch_ml.rotation.read import look
 from opensearch_ml.rotation.record import DEFAULT_LIMITS, Journal, Limits, RotationRecord, Step, no_journal
 from opensearch_ml.rotation.run import Run
-from opensearch_ml.rotation.situation import CLAIMED, Connector, Move, marks_of, next_move, tellable
-from opensearch_ml.rotation.source import CredentialSource
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import connector as connectors
 

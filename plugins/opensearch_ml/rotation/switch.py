@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from opensearch_ml import canonical
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import RotationFailed
-from opensearch_ml.fleet import adoption
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources import adoption, canonical
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.source import NextCredential
 
 SERVER_FILLS = ("id", "created_time", "last_updated_time", "owner", "access", "backend_roles", "tenant_id")
 TOKEN = "session_token"  # noqa: S105 (a key's name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.source import CredentialSource
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import Journal, RotationRecord, no_journal
-from opensearch_ml.rotation.source import CredentialSource
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints, trusted_for_connectors, trusting
 

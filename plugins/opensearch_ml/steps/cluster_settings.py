@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from opensearch_ml import trusted_endpoints
+from opensearch_ml.base.outcome import Changed, changed
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.placeholders import fill
+from opensearch_ml.blueprint.target import differing_settings
+from opensearch_ml.blueprint.trusted_endpoints import example_url
 from opensearch_ml.errors import Conflict, OpenSearchMLError, PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
-from opensearch_ml.placeholders import fill
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps import connector as connectors
-from opensearch_ml.steps.changed import Changed, changed
-from opensearch_ml.targets import differing_settings
-from opensearch_ml.trusted_endpoints import example_url
 
 log = logging.getLogger(__name__)
 

@@ -6,15 +6,16 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opensearch_ml import OWNER, canonical, credentials
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.base.outcome import Action, Changed
+from opensearch_ml.base.owner import OWNER
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials import resolver
+from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import InUse
-from opensearch_ml.fleet import adoption
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources import adoption, canonical
+from opensearch_ml.resources.rotation_state import CANARY_PREFIX
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.situation import CANARY_PREFIX
-from opensearch_ml.rotation.supply import Supply
-from opensearch_ml.steps.changed import Action, Changed
 from opensearch_ml.steps.once import create_once
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class OneConnector:
     def create(self) -> str:
         """Create one and return its id."""
         if self._supply is None:
-            mark = credentials.mark(self._blueprint, self._hook, self._credential)
+            mark = resolver.mark(self._blueprint, self._hook, self._credential)
             return self._hook.create_connector(canonical.connector_body(self._blueprint, self._credential, mark))
         return self._supply.give(
             lambda new: self._hook.create_connector(

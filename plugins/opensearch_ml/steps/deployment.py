@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from opensearch_ml import states
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.base.outcome import Changed
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client import states
 from opensearch_ml.errors import Conflict, DeployFailed, NotFound
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps import model as models
-from opensearch_ml.steps.changed import Changed
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
-from opensearch_ml import domain as domains
-from opensearch_ml import grants, iam_commands, policies
-from opensearch_ml.arns import Arn, Principal, principal_of
-from opensearch_ml.aws import AwsAccess
+from opensearch_ml.aws import domain as domains
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.aws.policy_evaluation import decide
+from opensearch_ml.aws.refusals import ANONYMOUS, RefusedAction, refused_action
+from opensearch_ml.base.arns import Arn, Principal, principal_of
 from opensearch_ml.errors import (
     AuthenticationFailed,
     NotFound,
@@ -25,10 +26,8 @@ from opensearch_ml.errors import (
     RemoteModelRefused,
     Unreachable,
 )
-from opensearch_ml.policy_evaluation import decide
-from opensearch_ml.steps import iam_questions
+from opensearch_ml.iam import cli_commands, grants, policies, queries
 from opensearch_ml.steps.role_mapping import ML_ROLE
-from opensearch_ml.translate_aws import ANONYMOUS, RefusedAction, refused_action
 
 if TYPE_CHECKING:
     from opensearch_ml.hook import OpenSearchMLHook
@@ -199,9 +198,7 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
         return missing
     if refused.explicit_deny:
         return _denied(error, refused, principal, hook.aws)
-    decision = iam_questions.decision_for(
-        hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: policies.SERVICE}
-    )
+    decision = queries.decision_for(hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: policies.SERVICE})
     if decision == "allowed":
         return NotYetEffective(
             f"{principal.arn} may pass {role_arn} by its policies, and AWS does not go by them yet",
@@ -217,7 +214,7 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
 
 def _missing_role(error: OpenSearchMLError, role_arn: str, access: AwsAccess) -> NotFound | None:
     try:
-        found = iam_questions.find_role(access, role_arn.rpartition("/")[2])
+        found = queries.find_role(access, role_arn.rpartition("/")[2])
     except PermissionDenied as refusal:
         log.info("whether role %s exists cannot be asked: %s", role_arn, refusal.evidence)
         return None
@@ -240,7 +237,7 @@ def _not_trusted(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSea
         return None
     if missing := _missing_role(error, role_arn, access):
         return missing
-    role = iam_questions.find_role(access, role_arn.rpartition("/")[2])
+    role = queries.find_role(access, role_arn.rpartition("/")[2])
     if role is None:
         return None
     trust = role["AssumeRolePolicyDocument"]
@@ -253,7 +250,7 @@ def _not_trusted(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSea
             evidence=error.evidence,
             fix=f"correct the statement that is named there: {json.dumps(trust)}"
             if problem.kind == "explicit_deny"
-            else f"write this trust policy: {iam_commands.update_trust_of(role['RoleName'], wanted)}",
+            else f"write this trust policy: {cli_commands.update_trust_of(role['RoleName'], wanted)}",
         )
     return NotYetEffective(
         f"the trust policy of {role_arn} lets the domain in, and AWS does not go by it yet",
@@ -268,7 +265,7 @@ def _role_may_not(error: OpenSearchMLError, refused: RefusedAction, access: AwsA
     if refused.explicit_deny:
         return _denied(error, refused, principal, access)
     if principal.kind == "role":
-        documents = iam_questions.policies_of_role(access, principal.name)
+        documents = queries.policies_of_role(access, principal.name)
         if decide(documents.values(), refused.action, resource) == "allowed":
             return NotYetEffective(
                 f"{principal.arn} may {refused.action} by its policies, and AWS does not go by them yet",
@@ -310,5 +307,5 @@ def _and_why(
     resource: str,
     context: dict[str, str] | None = None,
 ) -> str:
-    why = iam_questions.why_not(access, principal, action, resource, context) if access else ""
+    why = queries.why_not(access, principal, action, resource, context) if access else ""
     return f"{error.evidence}; {why}" if why else error.evidence

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from opensearch_ml import bodies, canonical, credentials
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.bodies import GROUP_MARK
+from opensearch_ml.base.outcome import Changed
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING
+from opensearch_ml.credentials import resolver
+from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import Conflict, InUse, PermissionDenied
-from opensearch_ml.fleet import adoption
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources import adoption, bodies, canonical
+from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.rotation_state import CANARY_PREFIX
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.situation import CANARY_PREFIX
-from opensearch_ml.rotation.supply import Supply
-from opensearch_ml.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.steps import connector as connectors
-from opensearch_ml.steps.changed import Changed
 from opensearch_ml.steps.once import create_once
 
 
@@ -79,7 +79,7 @@ class OneModel:
         if not self._blueprint.inline:
             return self._hook.register_model(self.body)
         if self._supply is None:
-            mark = credentials.mark(self._blueprint, self._hook, self._credential)
+            mark = resolver.mark(self._blueprint, self._hook, self._credential)
             return self._hook.register_model(self._body(self._credential, mark))
         return self._supply.give(
             lambda new: self._hook.register_model(self._body(new.credential, new.mark)),

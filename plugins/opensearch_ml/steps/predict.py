@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from opensearch_ml import answer
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint import expectation
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import SmokeTestFailed
 from opensearch_ml.hook import OpenSearchMLHook
 
@@ -24,12 +24,12 @@ def smoke_predict(hook: OpenSearchMLHook, blueprint: Blueprint, model_id: str) -
     started = time.monotonic()
     got = hook.predict(model_id, test.parameters)
     seconds = time.monotonic() - started
-    if problems := answer.problems(got, test.expect):
+    if problems := expectation.problems(got, test.expect):
         raise SmokeTestFailed(
             f"model {model_id} answers, but not what {blueprint.name} expects",
             evidence="; ".join(problems),
             fix=f"correct smoke_test.expect in blueprint {blueprint.name}, or the connector's model and "
             "post_process_function",
         )
-    seen = ", ".join(f"{e.path} is {answer.describe(answer.at(got, e.path))}" for e in test.expect)
+    seen = ", ".join(f"{e.path} is {expectation.describe(expectation.at(got, e.path))}" for e in test.expect)
     return f"model {model_id} answered in {seconds:.2f} s: {seen}"

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from opensearch_ml import credentials, versions
-from opensearch_ml.blueprint import Blueprint, Connector, ModelGroup
+from opensearch_ml.blueprint.models import Blueprint, Connector, ModelGroup
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.checks import versions
+from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import (
     Finding,
     InvalidBlueprint,
@@ -23,7 +25,6 @@ from opensearch_ml.steps import preflight_aws
 from opensearch_ml.steps.explain import ADMINISTRATOR, explain, how_to_map
 from opensearch_ml.steps.model import made_from, under_another_name
 from opensearch_ml.steps.role_mapping import ML_ROLE, wanted_mappings
-from opensearch_ml.targets import Target
 
 T = TypeVar("T")
 
@@ -85,7 +86,7 @@ def preflight(
     """
     report = Report()
     blueprint = report.ask(load)
-    if blueprint and report.ask(lambda: credentials.resolve(blueprint, hook, aws_conn_id=aws_conn_id)) is not None:
+    if blueprint and report.ask(lambda: resolver.resolve(blueprint, hook, aws_conn_id=aws_conn_id)) is not None:
         count = len(blueprint.connector.references)
         report.seen.append(
             f"blueprint {blueprint.name} is valid" + (f", its {count} references resolve" if count else "")

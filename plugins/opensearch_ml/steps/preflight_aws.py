@@ -6,20 +6,19 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from opensearch_ml import domain as domains
-from opensearch_ml import grants, policies
-from opensearch_ml.arns import DomainArn, Principal, principal_of
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.credentials import TEMPORARY
-from opensearch_ml.domain import Domain
+from opensearch_ml.aws import domain as domains
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.aws.domain import Domain
+from opensearch_ml.aws.policy_evaluation import Decision, decide
+from opensearch_ml.aws.refusals import refused_action
+from opensearch_ml.base.arns import DomainArn, Principal, principal_of
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.resolver import TEMPORARY
 from opensearch_ml.errors import Final, InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
-from opensearch_ml.iam_commands import MAKING
-from opensearch_ml.iam_role import IamRole
-from opensearch_ml.policy_evaluation import Decision, decide
-from opensearch_ml.steps import iam_questions
-from opensearch_ml.steps.iam_role import role_on, what_lacks
-from opensearch_ml.translate_aws import refused_action
+from opensearch_ml.iam import grants, policies, queries
+from opensearch_ml.iam.cli_commands import MAKING
+from opensearch_ml.iam.ensure_role import role_on, what_lacks
+from opensearch_ml.iam.role import IamRole
 
 if TYPE_CHECKING:
     from opensearch_ml.hook import OpenSearchMLHook
@@ -174,7 +173,7 @@ def _ask_all(
 ) -> None:
     decided: dict[tuple[str, str, Decision | None], list[str]] = {}
     for action, resource, context in needed:
-        decision = iam_questions.decision_for(access, principal, action, resource, context)
+        decision = queries.decision_for(access, principal, action, resource, context)
         decided.setdefault((resource, json.dumps(context), decision), []).append(action)
     for (resource, conditions, decision), actions in decided.items():
         who_what = f"{principal.arn} may {', '.join(actions)} on {resource}"
@@ -195,7 +194,7 @@ def _refused(
     decision: Decision,
 ) -> PermissionDenied:
     told = ", ".join(actions)
-    why = iam_questions.why_not(access, principal, actions[0], resource, context)
+    why = queries.why_not(access, principal, actions[0], resource, context)
     if decision == "explicitDeny":
         fix = f"correct the statement with Effect Deny for {told}: allowing it elsewhere does not help"
     else:

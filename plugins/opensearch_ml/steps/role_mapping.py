@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from opensearch_ml.base.outcome import Changed, changed
+from opensearch_ml.blueprint.target import RoleMapping, Target
 from opensearch_ml.errors import Conflict, PermissionDenied
 from opensearch_ml.hook import MAPPING_KEYS, OpenSearchMLHook
 from opensearch_ml.retries import persistently
-from opensearch_ml.steps.changed import Changed, changed
-from opensearch_ml.targets import RoleMapping, Target
 
 Mapping = dict[str, list[str]]
 ML_ROLE = "ml_full_access"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import PermissionDenied
-from opensearch_ml.fleet.applied import Outcome
-from opensearch_ml.fleet.apply import Applying, apply_stage
-from opensearch_ml.fleet.approved import approved
-from opensearch_ml.fleet.changes import Kind, Plan
-from opensearch_ml.fleet.planning import plan_for
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.apply import Applying, apply_stage
+from opensearch_ml.reconcile.approval import approved
+from opensearch_ml.reconcile.planning import plan_for
+from opensearch_ml.reconcile.results import Outcome
+from opensearch_ml.resources.changes import Kind, Plan
 from tests.integration.domain.world import BLUEPRINT, USER_ARN, World
 
 MAPPING = "/_plugins/_security/api/rolesmapping/ml_full_access"

@@ -10,8 +10,8 @@ import pytest
 
 from local.aws_account.process import document
 from local.domain_gateway.process import start_domain_gateway
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.catalog.catalog import Catalog
 from tests.conftest import REPOSITORY
 from tests.integration.domain.world import ACCOUNT, BLUEPRINT, ENDPOINT, ROLE_ARN, ROLE_NAME, World, allowed
 from tests.integration.domains import NAME, REGION

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opensearch_ml.fleet.applied import Applied
-from opensearch_ml.fleet.apply import Applying, apply_stage
-from opensearch_ml.fleet.approved import Approved, approved
-from opensearch_ml.fleet.changes import Plan
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.apply import Applying, apply_stage
+from opensearch_ml.reconcile.approval import Approved, approved
+from opensearch_ml.reconcile.results import Applied
+from opensearch_ml.resources.changes import Plan
 from tests.conftest import Cluster
 from tests.integration.fleet.conftest import World
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
-from opensearch_ml.fleet.changes import Kind, Plan
-from opensearch_ml.fleet.planning import plan_for
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.planning import plan_for
+from opensearch_ml.resources.changes import Kind, Plan
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings
 from opensearch_ml.steps.role_mapping import ensure_role_mapping
 from tests.conftest import OPENAI_KEY, Cluster, connections

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from opensearch_ml import cli
-from opensearch_ml.fleet.changes import Kind
+from opensearch_ml.resources.changes import Kind
 from tests.conftest import connections
 from tests.integration.fleet.conftest import World
 from tests.integration.test_catalog_live import LASTING

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet.applied import Outcome
-from opensearch_ml.fleet.approved import approved
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.reconcile.approval import approved
+from opensearch_ml.reconcile.results import Outcome
 from tests.conftest import Cluster, connections
 from tests.integration.fleet.applies import apply_all, apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World

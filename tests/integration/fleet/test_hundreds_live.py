@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from opensearch_ml import bodies, canonical, fingerprint
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet import shown
-from opensearch_ml.fleet.changes import Kind
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials import fingerprint
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile import render
+from opensearch_ml.resources import bodies, canonical
+from opensearch_ml.resources.changes import Kind
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps.deployment import start_deployment
 from tests.conftest import OPENAI_KEY, Cluster, connections
@@ -73,7 +74,7 @@ def test_a_converged_fleet_of_hundreds_needs_nothing_and_one_changed_file_is_one
     cpu, wall = time.process_time(), time.monotonic()
     plan = hundreds.plan()
     cpu, wall = time.process_time() - cpu, time.monotonic() - wall
-    print(f"{shown.summary(plan)}: {cpu:.2f} s of CPU, {wall:.2f} s, {len(hundreds.sent)} requests")
+    print(f"{render.summary(plan)}: {cpu:.2f} s of CPU, {wall:.2f} s, {len(hundreds.sent)} requests")
     assert plan.changes == ()
     assert sorted(hundreds.sent) == [one for one in SETTLED if one != "get_role_mappings"]
     assert cpu < CPU_S

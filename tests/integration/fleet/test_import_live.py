@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml import cli, versions
-from opensearch_ml.answer import at, describe, problems
-from opensearch_ml.catalog import Catalog
-from opensearch_ml.fleet.applied import Outcome
-from opensearch_ml.fleet.others import look_at_others
+from opensearch_ml import cli
+from opensearch_ml.blueprint.expectation import at, describe, problems
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.checks import versions
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.importing.from_cluster import look_at_others
+from opensearch_ml.reconcile.results import Outcome
 from tests.conftest import connections
 from tests.integration.fleet.applies import apply_plan
 from tests.integration.fleet.conftest import World

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet.approved import Approved, approved
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.approval import Approved, approved
 from tests.conftest import Cluster
 from tests.integration.fleet.applies import apply_all, apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from tests.conftest import Cluster, connections
 from tests.integration.fleet.applies import apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World

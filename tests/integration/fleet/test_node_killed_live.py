@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from local.opensearch import OpenSearchCluster
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet.applied import Applied, Outcome
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.results import Applied, Outcome
 from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.fleet.applies import apply_all, apply_plan, counts
 from tests.integration.fleet.conftest import World

@@ -19,10 +19,10 @@ from benchmarks.peer import command
 from benchmarks.peer.command import OPENAI, Peer
 from benchmarks.peer.environment import install
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml.fleet.apply import Applying, Outcome, apply_stage
-from opensearch_ml.fleet.approved import approved
-from opensearch_ml.fleet.changes import Kind, Plan
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.apply import Applying, Outcome, apply_stage
+from opensearch_ml.reconcile.approval import approved
+from opensearch_ml.resources.changes import Kind, Plan
 from tests.conftest import Cluster, connections
 from tests.integration.fleet.conftest import World
 from tests.integration.fleet.hand_made import KEY, bodies_at, differing, imported

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from airflow.sdk import BaseHook
 
-from opensearch_ml import cli, fingerprint
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet import adoption
-from opensearch_ml.fleet.changes import Kind
-from opensearch_ml.fleet.of_blueprint import STUCK_S
+from opensearch_ml import cli
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials import fingerprint
+from opensearch_ml.reconcile.diff_blueprint import STUCK_S
+from opensearch_ml.resources import adoption
+from opensearch_ml.resources.changes import Kind
 from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import CREDENTIAL
 from tests.integration.fleet.conftest import World
@@ -159,7 +160,7 @@ def test_a_connection_that_is_not_there_is_told_of_all_that_need_it_by_one_look(
         asked.append(conn_id)
         return BaseHook.get_connection(conn_id)
 
-    monkeypatch.setattr("opensearch_ml.credentials.BaseHook", SimpleNamespace(get_connection=counted))
+    monkeypatch.setattr("opensearch_ml.credentials.resolver.BaseHook", SimpleNamespace(get_connection=counted))
     before = cluster.writes()
     plan = world.plan()
     assert [(one.kind, one.what) for one in plan.changes] == [

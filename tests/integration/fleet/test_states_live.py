@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from local.opensearch import OpenSearchCluster
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet.changes import Kind
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.resources.changes import Kind
 from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import provision
 from tests.integration.fleet.applies import apply_plan, outcomes

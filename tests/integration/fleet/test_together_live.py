@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet import adoption
-from opensearch_ml.fleet.approved import approved
-from opensearch_ml.fleet.changes import Kind
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.approval import approved
+from opensearch_ml.resources import adoption
+from opensearch_ml.resources.changes import Kind
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector

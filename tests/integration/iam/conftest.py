@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount, start_aws_account
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.iam_role import IamRole, role_for
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.iam.role import IamRole, role_for
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 DOMAIN = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/search"

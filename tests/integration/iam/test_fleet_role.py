@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
-from opensearch_ml.fleet import doing, planning
-from opensearch_ml.fleet.apply import Applying
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.targets import Target
+from opensearch_ml.reconcile import actions, planning
+from opensearch_ml.reconcile.apply import Applying
 from tests.integration.iam.conftest import DOMAIN, INVOKE, NAME, OTHER_DOMAIN, POLICY, Connect, assume, document, trust
 
 
@@ -47,10 +47,10 @@ def test_a_role_that_has_drifted_is_mended(
     applying = Applying(hook, Catalog.__new__(Catalog), Target(name="t"), None, None, "run-1")
     assert lacks
     assert lacks(blueprint) is None
-    assert "created" in doing.mend_role(applying, blueprint)
+    assert "created" in actions.mend_role(applying, blueprint)
     assert lacks(blueprint) == ()
     drift(account)
     assert lacks(blueprint) != ()
-    assert doing.mend_role(applying, blueprint)
+    assert actions.mend_role(applying, blueprint)
     assert lacks(blueprint) == ()
     assume(account)

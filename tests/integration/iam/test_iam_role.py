@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.aws import AwsAccess
+from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.errors import Final, InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
-from opensearch_ml.steps.iam_role import ensure_iam_role, what_lacks
-from opensearch_ml.steps.role_in_iam import RoleInIam
+from opensearch_ml.iam.ensure_role import ensure_iam_role, what_lacks
+from opensearch_ml.iam.role_client import RoleInIam
 from tests.integration.iam.conftest import (
     ACCOUNT,
     DOMAIN,

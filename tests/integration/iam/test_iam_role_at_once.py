@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount, document
+from opensearch_ml.base.outcome import Changed
 from opensearch_ml.errors import Conflict
-from opensearch_ml.steps.changed import Changed
-from opensearch_ml.steps.iam_role import delete_iam_role, ensure_iam_role
-from opensearch_ml.steps.role_in_iam import RoleInIam
+from opensearch_ml.iam.ensure_role import delete_iam_role, ensure_iam_role
+from opensearch_ml.iam.role_client import RoleInIam
 from tests.integration.conftest import at_once
 from tests.integration.iam.conftest import (
     DOMAIN,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml import iam_commands
-from opensearch_ml.aws import AwsAccess
+from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.errors import NotYetEffective, PermissionDenied, Unreachable
-from opensearch_ml.steps.iam_role import delete_iam_role, ensure_iam_role
+from opensearch_ml.iam import cli_commands
+from opensearch_ml.iam.ensure_role import delete_iam_role, ensure_iam_role
 from tests.integration.iam.conftest import (
     INVOKE,
     NAME,
@@ -36,7 +36,7 @@ def _enforced(account: AwsAccount) -> Iterator[None]:
 
 def statements(*, but: str = "") -> list[dict[str, Any]]:
     """Those of `maker_policy`, but for one action."""
-    made = iam_commands.maker_policy(ROLE)["Statement"]
+    made = cli_commands.maker_policy(ROLE)["Statement"]
     return [{**one, "Action": [action for action in one["Action"] if action != but]} for one in made]
 
 
@@ -54,7 +54,7 @@ def test_the_makers_policy_is_enough_to_make_share_check_and_delete_a_role(
 
 
 @pytest.mark.usefixtures("_enforced")
-@pytest.mark.parametrize("action", [action for action in iam_commands.MAKING if action != "iam:TagRole"])
+@pytest.mark.parametrize("action", [action for action in cli_commands.MAKING if action != "iam:TagRole"])
 def test_an_action_that_the_caller_lacks_is_told_with_the_statement_that_lets_it(
     account: AwsAccount, connect: Connect, action: str
 ) -> None:
@@ -69,7 +69,7 @@ def test_an_action_that_the_caller_lacks_is_told_with_the_statement_that_lets_it
 
 
 @pytest.mark.usefixtures("_enforced")
-@pytest.mark.parametrize("action", [*iam_commands.CHECKING, *iam_commands.CHECKING_POLICIES])
+@pytest.mark.parametrize("action", [*cli_commands.CHECKING, *cli_commands.CHECKING_POLICIES])
 def test_what_the_caller_may_not_check_is_said_and_the_role_is_made(
     account: AwsAccount, connect: Connect, caplog: pytest.LogCaptureFixture, action: str
 ) -> None:

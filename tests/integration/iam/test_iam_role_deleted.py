@@ -7,8 +7,8 @@ import json
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.steps.iam_role import delete_iam_role, ensure_iam_role
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.iam.ensure_role import delete_iam_role, ensure_iam_role
 from tests.integration.iam.conftest import (
     DOMAIN,
     INVOKE,

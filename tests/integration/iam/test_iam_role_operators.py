@@ -12,7 +12,7 @@ import yaml
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml import iam_commands
+from opensearch_ml.iam import cli_commands
 from opensearch_ml.links import OpenSearchIamRoleLink
 from opensearch_ml.operators.iam_role import OpenSearchCreateIamRoleOperator, OpenSearchDeleteIamRoleOperator
 from tests.integration.iam.conftest import DOMAIN, NAME, ROLE, Connect, assume, document
@@ -86,7 +86,7 @@ def test_without_a_role_in_as_many_words_aws_is_not_asked(
     def refuse(*_: Any) -> None:
         raise AssertionError("AWS was asked")
 
-    monkeypatch.setattr("opensearch_ml.aws.AwsAccess.client", refuse)
+    monkeypatch.setattr("opensearch_ml.aws.access.AwsAccess.client", refuse)
     returned, task = execute(operator, credential=credential)
     assert (returned, task.kept) == (None, {})
     assert words in "".join(capfd.readouterr())
@@ -118,7 +118,7 @@ def test_a_role_without_a_domain_is_refused_with_the_alternative(
 def test_what_the_maker_lacks_is_told_once_and_not_taken_for_a_refusal_of_the_domain(
     account: AwsAccount, connect: Connect, execute: Execute
 ) -> None:
-    connect([{**one, "Action": "iam:GetRole"} for one in iam_commands.maker_policy(ROLE)["Statement"]])
+    connect([{**one, "Action": "iam:GetRole"} for one in cli_commands.maker_policy(ROLE)["Statement"]])
     with account.checking_calls(), pytest.raises(AirflowFailException) as raised:
         execute()
     assert f"may not iam:CreateRole on {ROLE}" in str(raised.value)

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.fingerprint import fingerprint
 from opensearch_ml.errors import NotFound, OpenSearchMLError, PermissionDenied
-from opensearch_ml.fingerprint import fingerprint
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.iam.ensure_role import ensure_iam_role
 from opensearch_ml.rotation.sources import source_for, supply_for
 from opensearch_ml.rotation.sources.connection import ConnectionSource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
-from opensearch_ml.steps.iam_role import ensure_iam_role
 from tests.conftest import connections
 from tests.integration.iam.conftest import DOMAIN, NAME, OTHER_DOMAIN, ROLE, document, role, trust
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.conftest import REPOSITORY, Cluster
 from tests.integration.conftest import provision

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from opensearch_ml import canonical
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet.look import look_at_fleet
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.look import look as exactly
+from opensearch_ml.resources import canonical
+from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.rotation.read import look as exactly
+from opensearch_ml.rotation.selection import Standing, standings
 from opensearch_ml.rotation.sources import source_for
-from opensearch_ml.rotation.standings import Standing, standings
 from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import CREDENTIAL, prepare, provision
 

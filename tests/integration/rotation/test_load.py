@@ -19,7 +19,7 @@ import pytest
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
 from local.opensearch import OpenSearchCluster
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.swap import rotate

@@ -11,12 +11,12 @@ import pytest
 
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.look import canaries, look
+from opensearch_ml.resources.rotation_state import held_by
+from opensearch_ml.rotation.read import canaries, look
 from opensearch_ml.rotation.record import RotationRecord, Step
-from opensearch_ml.rotation.situation import held_by
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model

@@ -13,11 +13,11 @@ import pytest
 
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import DeployFailed, InUse, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation import prove
-from opensearch_ml.rotation.look import canaries, look
+from opensearch_ml.rotation.read import canaries, look
 from opensearch_ml.rotation.record import Journal, Step
 from opensearch_ml.rotation.swap import rotate
 from tests.conftest import Cluster

@@ -15,10 +15,10 @@ from typing import Any
 
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml import fingerprint
+from opensearch_ml.credentials import fingerprint
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import RequestRefused
 from opensearch_ml.rotation.record import Limits
-from opensearch_ml.rotation.source import NextCredential
 from tests.conftest import Cluster
 
 QUICK = Limits(grace_s=0.3, lease_s=2.0, serve_s=10.0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.conftest import connections
 from tests.integration.iam.conftest import _account, access, account, connect  # noqa: F401 fixtures

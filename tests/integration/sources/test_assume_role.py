@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.aws import AwsAccess
+from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource

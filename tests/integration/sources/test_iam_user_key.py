@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.aws import AwsAccess
+from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.errors import (
     Conflict,
     NotFound,
@@ -29,7 +29,7 @@ from opensearch_ml.rotation.sources import iam_user_key
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource, KeyStep
 from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
 from opensearch_ml.rotation.sources.key_notes import key_of
-from opensearch_ml.rotation.sources.user_in_iam import ACTIONS, UserInIam
+from opensearch_ml.rotation.sources.user_client import ACTIONS, UserInIam
 from tests.integration.iam.conftest import Connect
 from tests.integration.sources.conftest import EITHER_SIDE, USER, killed_at, signing
 

@@ -13,10 +13,11 @@ import pytest
 
 from local.aws_account.process import AwsAccount
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
-from opensearch_ml import credentials
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import InUse, PermissionDenied, RequestRefused, RotationFailed, UntrustedEndpoint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
@@ -26,14 +27,13 @@ from opensearch_ml.rotation.sources.iam_user_key import KeyStep
 from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.key_notes import mark_of
 from opensearch_ml.rotation.sources.secrets_manager import SecretStep
-from opensearch_ml.rotation.sources.session_mark import SessionMark
+from opensearch_ml.rotation.sources.session_label import SessionMark
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.deployment import start_deployment
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from opensearch_ml.steps.preflight import Report, preflight
-from opensearch_ml.targets import Target
 from tests.conftest import REPOSITORY, Cluster
 from tests.integration.conftest import prepare, until_deployed
 from tests.integration.conftest import provision as provision_with
@@ -304,7 +304,7 @@ def pend(account: AwsAccount, api_key: str) -> None:
 
 
 def provision_chat(hook: OpenSearchMLHook, blueprint: Blueprint) -> str:
-    return provision_with(hook, blueprint, credentials.resolve(blueprint, hook))
+    return provision_with(hook, blueprint, resolver.resolve(blueprint, hook))
 
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml import credentials, fingerprint
+from opensearch_ml.credentials import fingerprint, resolver
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Conflict, PermissionDenied, Unreachable, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource, SecretStep
@@ -82,7 +82,7 @@ def is_of(new: NextCredential | None, api_key: str) -> bool:
 @pytest.mark.parametrize("source", ["connection", "secrets_manager"])
 def test_a_reference_is_resolved_from_the_current_version(source: str, secret: Kept, nowhere: OpenSearchMLHook) -> None:
     secret.pend()
-    assert credentials.resolve(with_secret(source=source), nowhere) == {"openAI_key": OLD}
+    assert resolver.resolve(with_secret(source=source), nowhere) == {"openAI_key": OLD}
     assert nowhere.redact(f"Bearer {OLD}") == "Bearer ***"
 
 
@@ -91,7 +91,7 @@ def test_a_secret_named_by_its_arn_is_asked_for_in_the_arns_region(
 ) -> None:
     elsewhere = account.client("secretsmanager", "eu-west-1")
     arn = elsewhere.create_secret(Name="only-there", SecretString=json.dumps({"api_key": NEW}))["ARN"]
-    assert credentials.resolve(with_secret(secret_id=arn), nowhere) == {"openAI_key": NEW}
+    assert resolver.resolve(with_secret(secret_id=arn), nowhere) == {"openAI_key": NEW}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_a_secret_holds(
     text: str, key: str | None, value: str, secret: Kept, nowhere: OpenSearchMLHook, account: AwsAccount
 ) -> None:
     account.client("secretsmanager").create_secret(Name="other", SecretString=text)
-    assert credentials.resolve(with_secret(secret_id="other", key=key), nowhere) == {"openAI_key": value}
+    assert resolver.resolve(with_secret(secret_id="other", key=key), nowhere) == {"openAI_key": value}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_a_secret_lacks_is_told_without_what_it_holds(
     if made:
         account.client("secretsmanager").create_secret(Name="other", **made)
     with pytest.raises(UnresolvedCredential, match=words) as lacking:
-        credentials.resolve(with_secret(secret_id="other"), nowhere)
+        resolver.resolve(with_secret(secret_id="other"), nowhere)
     assert "key api_key of secret other" in lacking.value.evidence
     assert "c4n4ry" not in str(lacking.value)
 
@@ -136,11 +136,11 @@ def test_who_may_not_read_is_told_the_statement_to_copy(
 ) -> None:
     account.set_user_statements("caller-of-aws_default", [])
     with pytest.raises(PermissionDenied) as refusal:
-        credentials.resolve(with_secret(), nowhere)
+        resolver.resolve(with_secret(), nowhere)
     assert f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{SECRET}-??????" in refusal.value.fix
     document = json.loads(refusal.value.fix.split("--policy-document '")[1].split("'")[0])
     account.set_user_statements("caller-of-aws_default", document["Statement"])
-    assert credentials.resolve(with_secret(), nowhere) == {"openAI_key": OLD}
+    assert resolver.resolve(with_secret(), nowhere) == {"openAI_key": OLD}
 
 
 # ---- which is next

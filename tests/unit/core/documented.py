@@ -6,9 +6,11 @@ import copy
 import json
 from typing import Any
 
-from opensearch_ml import canonical, documents, stand_ins
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.importer import Imported, import_text
+from opensearch_ml.blueprint import loader
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog import stand_ins
+from opensearch_ml.importing.from_docs import Imported, import_text
+from opensearch_ml.resources import canonical
 
 PATH = "/_plugins/_ml/connectors/_create"
 CREATE = f"POST {PATH}"
@@ -39,7 +41,7 @@ REFERENCE = {"conn_id": "example_default", "field": "password"}
 
 def parsed(imported: Imported) -> Blueprint:
     """The blueprint that the text is, variables without a default stood in for."""
-    document = documents.parse(imported.yaml_text).content
+    document = loader.parse(imported.yaml_text).content
     return Blueprint.parse(imported.name, stand_ins.filled(document), source="imported")
 
 
@@ -79,4 +81,4 @@ def with_action(**fields: Any) -> dict[str, Any]:
 
 def document(body: Any) -> dict[str, Any]:
     """The blueprint's document of a body."""
-    return documents.parse(only(json.dumps(body)).yaml_text).content
+    return loader.parse(only(json.dumps(body)).yaml_text).content

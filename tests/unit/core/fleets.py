@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from opensearch_ml import bodies, canonical, trusted_endpoints
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
 from opensearch_ml.errors import UnresolvedCredential
-from opensearch_ml.fleet.changes import Change, Kind, Plan
-from opensearch_ml.fleet.desired import Desired
-from opensearch_ml.fleet.found import Cluster, Fleet
-from opensearch_ml.fleet.plan import plan
-from opensearch_ml.rotation.situation import canary_name, held_by
-from opensearch_ml.targets import Target
+from opensearch_ml.reconcile.desired import Desired
+from opensearch_ml.reconcile.plan import plan
+from opensearch_ml.resources import bodies, canonical
+from opensearch_ml.resources.changes import Change, Kind, Plan
+from opensearch_ml.resources.inventory import Cluster, Fleet
+from opensearch_ml.resources.rotation_state import canary_name, held_by
 
 VERSION = (3, 6, 0)
 NOW_MS = 1_800_000_000_000

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from opensearch_ml import answer
-from opensearch_ml.answer import Expectation, at, describe, problems
+from opensearch_ml.blueprint import expectation
+from opensearch_ml.blueprint.expectation import Expectation, at, describe, problems
 
 SECRET = "the answer's own words"
 ANSWER = {
@@ -45,7 +45,7 @@ def test_a_boolean_is_of_no_other_type(type_):
     assert problem("flag", type=type_) == f"{OUTPUT}.flag should be of type {type_} and is boolean"
 
 
-@pytest.mark.parametrize("type_", list(answer.TYPES))
+@pytest.mark.parametrize("type_", list(expectation.TYPES))
 def test_null_is_of_no_type(type_):
     assert problem("nothing", type=type_) == f"{OUTPUT}.nothing should be of type {type_} and is null"
 

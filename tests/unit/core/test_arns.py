@@ -3,8 +3,8 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from opensearch_ml import arns
-from opensearch_ml.arns import Arn, DomainArn, Principal, principal_of
+from opensearch_ml.base import arns
+from opensearch_ml.base.arns import Arn, DomainArn, Principal, principal_of
 
 DOMAIN = "arn:aws:es:eu-central-1:111122223333:domain/search"
 

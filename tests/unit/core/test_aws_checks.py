@@ -4,7 +4,8 @@ import botocore.session
 import pytest
 from examples import action, document, only, parsed, paths, refusal, refused
 
-from opensearch_ml import aws_checks, policies
+from opensearch_ml.checks import aws
+from opensearch_ml.iam import policies
 
 ROLE = "arn:aws:iam::111122223333:role/opensearch-sagemaker-role"
 OTHER_ROLE = "arn:aws:iam::444455556666:role/invoke"
@@ -181,7 +182,7 @@ def test_a_service_name_in_the_credential_is_told_there():
 def test_the_signing_names_are_those_that_botocore_signs_with():
     session = botocore.session.get_session()
     clients = {"runtime.sagemaker": "sagemaker-runtime", "api.sagemaker": "sagemaker"}
-    for endpoint, name in aws_checks.SIGNING_NAMES.items():
+    for endpoint, name in aws.SIGNING_NAMES.items():
         model = session.get_service_model(clients.get(endpoint, endpoint))
         assert (model.endpoint_prefix, model.signing_name) == (endpoint, name)
 

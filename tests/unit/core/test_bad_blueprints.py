@@ -10,8 +10,9 @@ import pytest
 import yaml
 from examples import CANARY
 
-from opensearch_ml import documents, versions
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint import loader
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.checks import versions
 from opensearch_ml.errors import Finding, InvalidBlueprint
 
 FOLDER = Path(__file__).parent / "bad_blueprints"
@@ -93,11 +94,11 @@ def found(case: dict[str, Any]) -> tuple[list[Finding], str]:
         return findings, str(findings)
     try:
         if "text" in case:
-            read = documents.parse(stood_in(case["text"]), is_json=case.get("json", False))
+            read = loader.parse(stood_in(case["text"]), is_json=case.get("json", False))
             Blueprint.parse("probe", read.content, source="probe.yaml", lines=read.lines)
         else:
             Blueprint.parse("probe", changed(case), source="probe.yaml")
-    except documents.Unreadable as unreadable:
+    except loader.Unreadable as unreadable:
         return [unreadable.finding], str(unreadable.finding)
     except InvalidBlueprint as invalid:
         return list(invalid.findings), str(invalid)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from examples import URL, action, document, only, parsed, paths, refusal, refused
 
-from opensearch_ml import trusted_endpoints
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import InvalidBlueprint
 
 MCP = {"protocol": "mcp_streamable_http", "url": "https://tools.example.com/mcp", "actions": [], "credential": {}}

@@ -7,8 +7,9 @@ import copy
 import pytest
 from examples import URL, action, parsed
 
-from opensearch_ml import OWNER, canonical
-from opensearch_ml.canonical import as_stored, connector_body, differences
+from opensearch_ml.base.owner import OWNER
+from opensearch_ml.resources import canonical
+from opensearch_ml.resources.canonical import as_stored, connector_body, differences
 
 CREDENTIAL = {"key": "secret-value"}
 

@@ -6,10 +6,10 @@ import pytest
 import yaml
 from examples import CANARY, action, document, only
 
-from opensearch_ml.arns import DOMAIN_VARIABLES, DomainArn
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.base.arns import DOMAIN_VARIABLES, DomainArn
+from opensearch_ml.blueprint.target import MLSettings
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import InvalidBlueprint, InvalidTarget
-from opensearch_ml.targets import MLSettings
 
 
 class Files:

@@ -7,8 +7,8 @@ import pytest
 import seeds
 from examples import CANARY, URL, action, only, parsed, paths, refusal, refused
 
-from opensearch_ml import versions
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.checks import versions
 from opensearch_ml.checks.texts import MAX_VALUE_BYTES
 
 HEADERS = "connector.actions.0.headers"

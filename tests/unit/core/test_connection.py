@@ -9,8 +9,8 @@ from examples import CANARY, airflow_connection
 from opensearchpy.exceptions import SSLError, TransportError
 
 from local.certificates import issue_certificates
-from opensearch_ml import connection
-from opensearch_ml.connection import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, address
+from opensearch_ml.client import connection
+from opensearch_ml.client.connection import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, address
 from opensearch_ml.errors import InvalidConnection
 
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from examples import CANARY
 
-from opensearch_ml import documents
-from opensearch_ml.documents import MAX_VALUES, Unreadable
+from opensearch_ml.blueprint import loader as documents
+from opensearch_ml.blueprint.loader import MAX_VALUES, Unreadable
 from tests.conftest import REPOSITORY
 
 

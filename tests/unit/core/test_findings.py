@@ -6,9 +6,9 @@ import traceback
 import pytest
 from examples import CANARY, action, document, only, paths, refusal, refused
 
+from opensearch_ml.blueprint.findings import closest, located, nearest
+from opensearch_ml.blueprint.target import Target
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget
-from opensearch_ml.findings import closest, located, nearest
-from opensearch_ml.targets import Target
 
 
 def shown(error: BaseException) -> str:

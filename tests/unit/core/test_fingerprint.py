@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from opensearch_ml import fingerprint
+from opensearch_ml.credentials import fingerprint
 
 CREDENTIAL = {"access_key": "AKIAEXAMPLE", "secret_key": "pässwörd-\U0001f511"}
 KNOWN = fingerprint.fingerprint(CREDENTIAL)

@@ -10,16 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from opensearch_ml import fingerprint
-from opensearch_ml.budget import Budget
+from opensearch_ml.client.budget import Budget
+from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import Conflict, RequestRefused, Unreachable
-from opensearch_ml.fleet import adoption
-from opensearch_ml.fleet.applied import Applied, Outcome
-from opensearch_ml.fleet.approved import Approved, approved
-from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
-from opensearch_ml.fleet.crew import Turn, each
-from opensearch_ml.fleet.deciding import decide
-from opensearch_ml.fleet.found import Fleet
+from opensearch_ml.reconcile.approval import Approved, approved
+from opensearch_ml.reconcile.concurrency import Turn, each
+from opensearch_ml.reconcile.results import Applied, Outcome
+from opensearch_ml.reconcile.staleness import decide
+from opensearch_ml.resources import adoption
+from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
+from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import once
 from opensearch_ml.steps.once import Maker, create_each_once
@@ -153,7 +153,7 @@ def test_each_refusal_halves_what_goes_at_once_and_answers_raise_it_again():
 
 
 def test_a_refusal_holds_back_the_next_request_for_a_growing_while(monkeypatch):
-    monkeypatch.setattr("opensearch_ml.budget.FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr("opensearch_ml.client.budget.FIRST_PAUSE_S", 0.1)
     budget, waited = Budget(2), []
     for _ in range(3):
         budget.refused()

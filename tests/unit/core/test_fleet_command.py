@@ -13,11 +13,11 @@ from fleets import blueprint, cluster, document, planned, stands
 
 from opensearch_ml import cli
 from opensearch_ml.errors import Unreachable
-from opensearch_ml.fleet import planning
-from opensearch_ml.fleet.changes import Plan
-from opensearch_ml.fleet.desired import Desired
-from opensearch_ml.fleet.planning import Planned
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile import planning
+from opensearch_ml.reconcile.desired import Desired
+from opensearch_ml.reconcile.planning import Planned
+from opensearch_ml.resources.changes import Plan
 
 CHAT = blueprint()
 EMPTY = planned([CHAT], cluster(*stands(CHAT)))
@@ -114,8 +114,8 @@ def test_blueprints_may_be_elsewhere(run: Any, folder: Path) -> None:
 
 
 def test_without_airflow_it_says_so(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opensearch_ml.folders", None)
-    monkeypatch.delattr("opensearch_ml.folders", raising=False)
+    monkeypatch.setitem(sys.modules, "opensearch_ml.catalog.folders", None)
+    monkeypatch.delattr("opensearch_ml.catalog.folders", raising=False)
     code, _, err = run(EMPTY)
     assert code == 1
     assert "run it with the Python that Airflow runs with" in err

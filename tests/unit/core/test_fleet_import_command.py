@@ -13,10 +13,10 @@ from fleets import VERSION, blueprint, foreign, model, stands
 
 from opensearch_ml import cli
 from opensearch_ml.errors import Unreachable
-from opensearch_ml.fleet import others
-from opensearch_ml.fleet.found import Fleet
-from opensearch_ml.fleet.written import Place
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.importing import from_cluster
+from opensearch_ml.importing.to_blueprint import Place
+from opensearch_ml.resources.inventory import Fleet
 
 ONE, TWO = blueprint("one"), blueprint("two")
 OURS = blueprint("ours")
@@ -46,13 +46,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def call(*arguments: str, held: Fleet | Exception = HELD) -> tuple[int, str, str, list[str]]:
         asked: list[str] = []
 
-        def look(hook: OpenSearchMLHook, patterns: Sequence[str]) -> others.Others:
+        def look(hook: OpenSearchMLHook, patterns: Sequence[str]) -> from_cluster.Others:
             asked.append(hook.opensearch_conn_id)
             if isinstance(held, Exception):
                 raise held
-            return others.others(held, {}, Place(VERSION), patterns)
+            return from_cluster.others(held, {}, Place(VERSION), patterns)
 
-        monkeypatch.setattr(others, "look_at_others", look)
+        monkeypatch.setattr(from_cluster, "look_at_others", look)
         code = cli.main(["import", *arguments])
         seen = capsys.readouterr()
         return code, seen.out, seen.err, asked
@@ -149,8 +149,8 @@ def test_a_cluster_that_does_not_answer_is_told(run: Any) -> None:
 
 
 def test_without_airflow_it_says_so(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opensearch_ml.folders", None)
-    monkeypatch.delattr("opensearch_ml.folders", raising=False)
+    monkeypatch.setitem(sys.modules, "opensearch_ml.catalog.folders", None)
+    monkeypatch.delattr("opensearch_ml.catalog.folders", raising=False)
     code, _, err, _ = run("--from-cluster")
     assert code == 2
     assert "run it with the Python that Airflow runs with" in err

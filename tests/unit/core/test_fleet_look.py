@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from fleets import VERSION, blueprint, canary, connector, foreign, model, stands
 
-from opensearch_ml.bodies import GROUP_MARK
+from opensearch_ml.blueprint.target import Target
 from opensearch_ml.errors import PermissionDenied, RequestRefused
-from opensearch_ml.fleet.found import Cluster
-from opensearch_ml.fleet.look import look_at_cluster, look_at_fleet
 from opensearch_ml.hook import MAX_HITS, OpenSearchMLHook
-from opensearch_ml.targets import Target
+from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.inventory import Cluster
+from opensearch_ml.resources.read import look_at_cluster, look_at_fleet
 
 CHAT = blueprint()
 MAPS = Target(name="t", role_mapping={"ml_full_access": {"users": ["ann"]}})

@@ -10,17 +10,18 @@ import pytest
 import yaml
 from fleets import NOW_MS, VERSION, blueprint, canary, connector, foreign, model, stands
 
-from opensearch_ml import bodies, canonical, documents
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog, checked
-from opensearch_ml.fleet.changes import Kind
-from opensearch_ml.fleet.desired import Desired
-from opensearch_ml.fleet.found import Cluster, Fleet
-from opensearch_ml.fleet.others import Others, others
-from opensearch_ml.fleet.plan import plan
-from opensearch_ml.fleet.written import Place
-from opensearch_ml.targets import Target
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint import loader
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import Catalog, checked
+from opensearch_ml.importing.from_cluster import Others, others
+from opensearch_ml.importing.to_blueprint import Place
+from opensearch_ml.reconcile.desired import Desired
+from opensearch_ml.reconcile.plan import plan
+from opensearch_ml.resources import bodies, canonical
+from opensearch_ml.resources.changes import Kind
+from opensearch_ml.resources.inventory import Cluster, Fleet
 from tests.conftest import REPOSITORY
 
 CATALOG = Catalog(REPOSITORY / "include" / "blueprints", REPOSITORY / "no_targets")
@@ -57,7 +58,7 @@ def written(told: Others, domain_arn: DomainArn | None = None, **variables: Any)
     """The one blueprint, read as a target's."""
     [one] = told.blueprints
     target = Target(name="t", variables=variables)
-    document = documents.parse(one.yaml_text)
+    document = loader.parse(one.yaml_text)
     result = checked(document, Path(f"{one.name}.yaml"), target, Path("targets"), domain_arn)
     assert result.findings == []
     assert result.blueprint is not None

@@ -11,18 +11,18 @@ from fleets import RIGHT, blueprint, document
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_ml import bodies, fingerprint
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import OpenSearchMLError, UnresolvedCredential
-from opensearch_ml.fleet import adoption
-from opensearch_ml.fleet.adoption import Adopted
-from opensearch_ml.fleet.changes import Change, Kind, Plan
-from opensearch_ml.fleet.desired import desired
-from opensearch_ml.fleet.limits import Limits, too_much
-from opensearch_ml.fleet.serving import Resolving, Serving
-from opensearch_ml.rotation.situation import UNTOLD
-from opensearch_ml.targets import Target
+from opensearch_ml.reconcile.credential_cache import Resolving, Serving
+from opensearch_ml.reconcile.desired import desired
+from opensearch_ml.reconcile.limits import Limits, too_much
+from opensearch_ml.resources import adoption, bodies
+from opensearch_ml.resources.adoption import Adopted
+from opensearch_ml.resources.changes import Change, Kind, Plan
+from opensearch_ml.resources.rotation_state import UNTOLD
 
 # ---- what is wanted
 

@@ -29,14 +29,14 @@ from fleets import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opensearch_ml import canonical, trusted_endpoints
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.target import Target
 from opensearch_ml.errors import Finding, PermissionDenied, UnresolvedCredential
-from opensearch_ml.fleet import adoption
-from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
-from opensearch_ml.fleet.desired import Desired
-from opensearch_ml.fleet.found import Cluster
-from opensearch_ml.targets import Target
+from opensearch_ml.reconcile.desired import Desired
+from opensearch_ml.resources import adoption, canonical
+from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
+from opensearch_ml.resources.inventory import Cluster
 
 CHAT = blueprint()
 INSIDE = blueprint("inside", inline=True)

@@ -10,9 +10,10 @@ from examples import CANARY
 from fleets import RIGHT, blueprint, cluster, connector, foreign, model, planned, stands
 
 from opensearch_ml.errors import Finding
-from opensearch_ml.fleet import masking, shown
-from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
-from opensearch_ml.fleet.desired import Desired
+from opensearch_ml.reconcile import render
+from opensearch_ml.reconcile.desired import Desired
+from opensearch_ml.resources import masking
+from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 
 
 def of(changes: list[Change], wanted: int = 200, **more: Any) -> Plan:
@@ -35,7 +36,7 @@ def three_of_two_hundred() -> Plan:
 
 def test_three_changes_among_two_hundred_read_as_a_person_would_want() -> None:
     assert (
-        shown.text(three_of_two_hundred(), width=80)
+        render.text(three_of_two_hundred(), width=80)
         == """\
   + create    cohere_embedding: it has no model here
   ~ swap      model_007: model m-model_007
@@ -50,19 +51,19 @@ Plan: 1 to create, 1 to swap, 1 orphan; 197 unchanged"""
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 40)])
 def test_three_changes_among_two_hundred_fit_on_one_screen(width: int, height: int) -> None:
-    lines = shown.text(three_of_two_hundred(), width=width).splitlines()
+    lines = render.text(three_of_two_hundred(), width=width).splitlines()
     assert len(lines) <= height - 3  # the command, its heading, and the next prompt
     assert max(map(len, lines)) <= width
 
 
 def test_nothing_to_do_is_one_line() -> None:
-    assert shown.text(of([], 200)) == "No changes: 200 blueprints, all as they should be"
-    assert shown.summary(of([], 1)) == "No changes: 1 blueprint, all as they should be"
+    assert render.text(of([], 200)) == "No changes: 200 blueprints, all as they should be"
+    assert render.summary(of([], 1)) == "No changes: 1 blueprint, all as they should be"
 
 
 def test_the_summary_counts_every_kind() -> None:
     plan = of([Change(kind, f"{kind.value}{index}") for kind in Kind for index in range(2)])
-    assert shown.summary(plan) == (
+    assert render.summary(plan) == (
         "Plan: 2 settings to change, 2 roles to mend, 2 to create, 2 to adopt, 2 to update, 2 to redeploy, 2 to swap, "
         "2 to clean up, 2 orphans, 2 blocked, 2 broken; 178 unchanged"
     )
@@ -81,7 +82,7 @@ def test_equal_changes_are_told_once_whatever_their_fingerprints() -> None:
         )
         for index in range(120)
     ]
-    told = shown.text(of(changes), width=80)
+    told = render.text(of(changes), width=80)
     assert told.splitlines()[:3] == [
         "  ~ swap      120 models: model_000, model_001, model_002 … and 117 more",
         "      credential        one for each -> new value",
@@ -92,7 +93,7 @@ def test_equal_changes_are_told_once_whatever_their_fingerprints() -> None:
 
 def test_many_different_changes_are_cut_with_their_count() -> None:
     changes = [Change(Kind.REDEPLOY, f"model_{index:03}", f"DEPLOYING for {index} min") for index in range(90)]
-    told = shown.text(of(changes), width=80, blocks=10).splitlines()
+    told = render.text(of(changes), width=80, blocks=10).splitlines()
     assert told[10] == "  … and 80 more: 80 redeploy"
     assert told[-1] == "Plan: 90 to redeploy; 110 unchanged"
 
@@ -100,7 +101,7 @@ def test_many_different_changes_are_cut_with_their_count() -> None:
 def test_a_long_text_is_shown_where_it_differs() -> None:
     before, after = "x" * 300 + '"max_tokens": 5}', "x" * 300 + '"max_tokens": 6}'
     plan = of([Change(Kind.SWAP, "chat", differences=(Difference("actions.0.request_body", before, after),))])
-    line = shown.text(plan, width=100).splitlines()[1]
+    line = render.text(plan, width=100).splitlines()[1]
     assert len(line) <= 100
     assert '": 5}' in line
     assert '": 6}' in line
@@ -108,14 +109,14 @@ def test_a_long_text_is_shown_where_it_differs() -> None:
 
 def test_of_many_fields_some_are_shown() -> None:
     fields = tuple(Difference(f"parameters.p{index}", None, "1") for index in range(20))
-    told = shown.text(of([Change(Kind.SWAP, "chat", differences=fields)])).splitlines()
+    told = render.text(of([Change(Kind.SWAP, "chat", differences=fields)])).splitlines()
     assert told[1] == "      parameters.p0  + 1"
     assert told[9] == "      … and 12 more fields"
 
 
 def test_what_is_blocked_or_broken_says_why_and_what_to_do() -> None:
     broken = Desired("chat", None, (Finding("connector.name", "is missing", "Add connector.name.", 2),))
-    assert shown.text(planned([broken], cluster())).splitlines()[:3] == [
+    assert render.text(planned([broken], cluster())).splitlines()[:3] == [
         "  ! broken    chat",
         "      line 2, connector.name: is missing",
         "      fix: Add connector.name.",
@@ -124,14 +125,14 @@ def test_what_is_blocked_or_broken_says_why_and_what_to_do() -> None:
 
 def test_what_was_not_looked_at_is_told() -> None:
     plan = of([], unseen=("role mappings: refused",))
-    assert "? not looked at: role mappings: refused" in shown.text(plan)
-    assert "not looked at: role mappings: refused" in shown.markdown(plan)
+    assert "? not looked at: role mappings: refused" in render.text(plan)
+    assert "not looked at: role mappings: refused" in render.markdown(plan)
 
 
 @pytest.mark.parametrize("count", [0, 3, 2000])
 def test_an_xcom_stays_small_whatever_the_fleet(count: int) -> None:
     changes = [Change(Kind.CREATE, f"model_{index:04}", "w" * 500) for index in range(count)]
-    told = shown.as_dict(of(changes, 2000))
+    told = render.as_dict(of(changes, 2000))
     assert len(json.dumps(told)) < 4500
     assert told["counts"] == ({"create": count} if count else {})
     left = count - len(told["changes"])
@@ -141,27 +142,27 @@ def test_an_xcom_stays_small_whatever_the_fleet(count: int) -> None:
 @pytest.mark.parametrize("count", [3, 2000])
 def test_markdown_stays_short_enough_for_a_form(count: int) -> None:
     changes = [Change(Kind.CREATE, f"model_{index:04}", f"because of {index}") for index in range(count)]
-    told = shown.markdown(of(changes, 2000))
+    told = render.markdown(of(changes, 2000))
     assert told.startswith(f"**Plan: {count} to create; {2000 - count} unchanged** on `production`")
     assert len(told) < 9000
 
 
 def test_markdown_of_others_words_stays_text() -> None:
     fields = (Difference("description", "<img src=x>`|", "a\nb"),)
-    told = shown.markdown(of([Change(Kind.UPDATE, "chat", "<script>", fields)]))
+    told = render.markdown(of([Change(Kind.UPDATE, "chat", "<script>", fields)]))
     assert "\\<script\\>" in told
     assert "`<img src=x>'| -> a b`" in told
 
 
 def test_no_control_character_of_others_reaches_a_terminal() -> None:
     fields = (Difference("description", "\x1b[2J\r::error::x\u202e", "b"),)
-    for told in (shown.text(of([Change(Kind.UPDATE, "chat", "\x07", fields)])),):
+    for told in (render.text(of([Change(Kind.UPDATE, "chat", "\x07", fields)])),):
         assert all(one.isprintable() or one == "\n" for one in told)
         assert not any(line.startswith("::") for line in told.splitlines())
 
 
 def test_the_whole_for_programs_is_json() -> None:
-    told = json.loads(json.dumps(shown.whole(three_of_two_hundred())))
+    told = json.loads(json.dumps(render.whole(three_of_two_hundred())))
     assert [(one["kind"], one["what"]) for one in told["changes"]] == [
         ("create", "cohere_embedding"),
         ("swap", "model_007"),
@@ -201,10 +202,10 @@ def test_no_secret_that_others_wrote_into_a_connector_is_shown(actions: int) -> 
     for found in (planned([wanted], cluster([by_hand], [there])), planned([wanted], cluster([marked], [there]))):
         assert {change.kind for change in found.changes} <= {Kind.ADOPT, Kind.SWAP, Kind.UPDATE}
         for told in (
-            shown.text(found),
-            shown.markdown(found),
-            json.dumps(shown.whole(found)),
-            json.dumps(shown.as_dict(found)),
+            render.text(found),
+            render.markdown(found),
+            json.dumps(render.whole(found)),
+            json.dumps(render.as_dict(found)),
             repr(found),
         ):
             assert KEY not in told

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import grants
-from opensearch_ml.arns import principal_of
-from opensearch_ml.policy_evaluation import decide
+from opensearch_ml.aws.policy_evaluation import decide
+from opensearch_ml.base.arns import principal_of
+from opensearch_ml.iam import grants
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/opensearch-sagemaker-role"

@@ -7,7 +7,7 @@ import time
 import pytest
 from examples import action, document
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import InvalidBlueprint
 
 PARTS = [

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from examples import action, parsed
 
-from opensearch_ml import iam_role, permissions, policies
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.aws.policy_evaluation import as_list
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import InvalidBlueprint
-from opensearch_ml.iam_role import role_for
-from opensearch_ml.policy_evaluation import as_list
+from opensearch_ml.iam import permissions, policies
+from opensearch_ml.iam import role as iam_role
+from opensearch_ml.iam.role import role_for
 
 DOMAIN = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")
 OTHER = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/other1")

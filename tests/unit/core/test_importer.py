@@ -23,8 +23,8 @@ from documented import (
     with_action,
 )
 
-from opensearch_ml import documents
-from opensearch_ml.importer import NothingToImport, import_text
+from opensearch_ml.blueprint import loader
+from opensearch_ml.importing.from_docs import NothingToImport, import_text
 
 SHELL = DUMPED.replace("'", "'\\''")
 FORMS = {
@@ -114,7 +114,7 @@ def _with_placeholders(body: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_aws_template_becomes_a_blueprint_that_lacks_only_its_endpoints_name():
     imported = only(json.dumps(_with_placeholders(seeds.SAGEMAKER_TEMPLATE)))
-    content = documents.parse(imported.yaml_text).content
+    content = loader.parse(imported.yaml_text).content
     assert parsed(imported)
     assert content["variables"] == {"region": "us-east-1"}
     assert content["connector"]["parameters"] == {"region": "${variables.region}", "service_name": "sagemaker"}
@@ -183,8 +183,8 @@ def test_painless_and_long_bodies_are_blocks_that_read_back_to_the_letter():
     assert "      request_body: >-\n" in text
     assert "      pre_process_function: |" in text
     assert "\\n" not in text
-    assert documents.parse(text).content["connector"]["actions"][0]["request_body"] == long
-    assert documents.parse(text).content["connector"]["actions"][0]["pre_process_function"] == SCRIPT
+    assert loader.parse(text).content["connector"]["actions"][0]["request_body"] == long
+    assert loader.parse(text).content["connector"]["actions"][0]["pre_process_function"] == SCRIPT
 
 
 def test_the_page_gives_model_group_smoke_test_and_expectation():
@@ -219,7 +219,7 @@ POST /_plugins/_ml/models/<MODEL ID>/_predict
    "data": [0.1, -0.2, ...]}}], "status_code": 200}}]}}
 """
     imported = only(text)
-    content = documents.parse(imported.yaml_text).content
+    content = loader.parse(imported.yaml_text).content
     assert imported.yaml_text.startswith("# Imported from documentation: Example platform embedding, line ")
     assert imported.name == "example_embedding"
     assert content["model"] == {
@@ -254,13 +254,13 @@ def test_the_answer_tells_what_to_expect(output, expected):
     answer = {"inference_results": [{"output": [output]}]}
     text = f"{CREATE}\n{DUMPED}\nPOST /_plugins/_ml/models/x/_predict\n" + '{"parameters": {"input": []}}\n'
     path, kind = expected
-    content = documents.parse(only(text + json.dumps(answer)).yaml_text).content
+    content = loader.parse(only(text + json.dumps(answer)).yaml_text).content
     assert content["smoke_test"]["expect"] == {"path": f"inference_results.0.output.0.{path}", "type": kind}
 
 
 def test_without_an_answer_a_note_asks_for_one():
     text = f'{CREATE}\n{DUMPED}\nPOST /_plugins/_ml/models/x/_predict\n{{"parameters": {{"input": "a"}}}}'
-    assert documents.parse(only(text).yaml_text).content["smoke_test"]["expect"]["path"].endswith("output.0.data")
+    assert loader.parse(only(text).yaml_text).content["smoke_test"]["expect"]["path"].endswith("output.0.data")
     plain = text.replace('"connector.post_process.openai.embedding"', '"connector.post_process.mlcommons.passthrough"')
     assert any("smoke_test.expect asks only for an answer" in note for note in only(plain).notes)
     assert any("smoke_test is missing" in note for note in only(DUMPED).notes)
@@ -285,7 +285,7 @@ def test_several_on_a_page_get_names_of_their_own_and_what_belongs_to_each():
         f"{CREATE}\n{json.dumps(body)}\n{rest}"
         for body, rest in ((keys, ""), (role, predict), (BODY, other), (BODY, ""))
     )
-    made = {one.name: documents.parse(one.yaml_text).content for one in import_text(page)}
+    made = {one.name: loader.parse(one.yaml_text).content for one in import_text(page)}
     assert list(made) == ["amazon_bedrock_embedding", "amazon_bedrock_embedding_role", "example_embedding"]
     tests = [content["smoke_test"]["parameters"] for content in made.values()]
     assert tests == [{"inputText": "a"}, {"inputText": "a"}, {"input": ["b"]}]
@@ -297,7 +297,7 @@ def test_what_get_answers_is_not_imported_beside_what_was_sent():
     text = f"{CREATE}\n{DUMPED}\n\nGET /_plugins/_ml/connectors/abc\n\n{json.dumps(answer)}"
     assert only(text).name == "example_embedding"
     alone = only(f"GET /_plugins/_ml/connectors/abc\n{json.dumps(answer)}")
-    assert documents.parse(alone.yaml_text).content["connector"]["access_mode"] == "private"
+    assert loader.parse(alone.yaml_text).content["connector"]["access_mode"] == "private"
     assert "owner" not in alone.yaml_text
 
 
@@ -400,7 +400,7 @@ def test_mcp_connectors_have_no_model_and_no_smoke_test():
         "headers": {"Authorization": "Bearer ${credential.key}"},
     }
     imported = only(f"{CREATE}\n{json.dumps(body)}\nPOST /_plugins/_ml/models/_register\n" + '{"name": "chat"}')
-    content = documents.parse(imported.yaml_text).content
+    content = loader.parse(imported.yaml_text).content
     assert list(content) == ["connector"]
     assert created(parsed(imported)) == canonical_body(body)
 

@@ -20,8 +20,9 @@ from examples import CANARY
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from opensearch_ml import blueprint_yaml, documents, importer
-from opensearch_ml.importer import NothingToImport, import_text
+from opensearch_ml.blueprint import loader, writer
+from opensearch_ml.importing import from_docs
+from opensearch_ml.importing.from_docs import NothingToImport, import_text
 
 SECRETS = {
     "credential": changed(credential={"api_key": CANARY}),
@@ -116,13 +117,13 @@ HOSTILE = {
 def test_hostile_text_ends_soon_and_gives_blueprints_or_a_reason(text):
     started = time.process_time()
     with contextlib.suppress(NothingToImport):
-        assert all(documents.parse(one.yaml_text) for one in import_text(text))
+        assert all(loader.parse(one.yaml_text) for one in import_text(text))
     assert time.process_time() - started < 5
 
 
 def test_a_text_of_any_length_is_refused():
     with pytest.raises(NothingToImport, match="too long"):
-        import_text(" " * (importer.MAX_TEXT + 1))
+        import_text(" " * (from_docs.MAX_TEXT + 1))
 
 
 ODD = {
@@ -145,7 +146,7 @@ def test_odd_bodies_give_a_blueprint_with_notes_or_a_reason(body):
         imported = only(json.dumps(body))
     except NothingToImport:
         return
-    assert documents.parse(imported.yaml_text).content["connector"]
+    assert loader.parse(imported.yaml_text).content["connector"]
     assert re.fullmatch(r"[a-z0-9_]+", imported.name)
     assert CANARY not in imported.yaml_text + " ".join(imported.notes)
     if not any("To be mended" in note for note in imported.notes):
@@ -235,4 +236,4 @@ def test_any_text_reads_back_to_the_letter(parameters, script, body):
             "actions": [{"request_body": body, "pre_process_function": script, "n": [1, 1e5, "1e5", None, True, "NO"]}],
         }
     }
-    assert documents.parse(blueprint_yaml.text_of(written, ["a comment"])).content == written
+    assert loader.parse(writer.text_of(written, ["a comment"])).content == written

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import seeds
 
-from opensearch_ml import permissions, trusted_endpoints, versions
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
-from opensearch_ml.iam_role import role_for
-from opensearch_ml.permissions import Permission
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.checks import versions
+from opensearch_ml.iam import permissions
+from opensearch_ml.iam.permissions import Permission
+from opensearch_ml.iam.role import role_for
 
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
 CATALOG = Catalog(INCLUDE / "blueprints", INCLUDE / "no_targets")

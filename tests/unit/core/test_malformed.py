@@ -8,8 +8,8 @@ import pytest
 from examples import CANARY, action, document, refusal
 from test_bad_blueprints import GOOD
 
-from opensearch_ml import documents
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint import loader
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import InvalidBlueprint
 
 SIX = """connector:
@@ -38,7 +38,7 @@ smoke_test:
 
 
 def test_all_mistakes_of_a_file_are_told_at_once_each_in_its_own_line():
-    read = documents.parse(SIX)
+    read = loader.parse(SIX)
     with pytest.raises(InvalidBlueprint) as caught:
         Blueprint.parse("six", read.content, source="six.yaml", lines=read.lines)
     assert [(one.path, one.line) for one in caught.value.findings if one.path != "smoke_test.parameters.host"] == [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from opensearch_ml import painless
+from opensearch_ml.checks import painless
 
 
 @pytest.mark.parametrize(

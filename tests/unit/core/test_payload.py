@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from opensearch_ml import payload
+from opensearch_ml.checks import request_body
 
 
 def filled(body: str, own: dict | None = None, given: dict | None = None) -> str:
-    return payload.filled(body, {**payload.of_connector(own or {}), **payload.of_predict(given or {})})
+    return request_body.filled(body, {**request_body.of_connector(own or {}), **request_body.of_predict(given or {})})
 
 
 @pytest.mark.parametrize(
@@ -43,21 +43,21 @@ def test_as_text_is_filled_only_where_a_parameter_asks_for_it():
     "own", [{"a": "${parameters.a}"}, {"a": "${parameters.b}", "b": "${parameters.c}", "c": "${parameters.a}"}]
 )
 def test_a_circle_has_no_end(own):
-    with pytest.raises(payload.Endless):
+    with pytest.raises(request_body.Endless):
         filled("${parameters.a}", own)
 
 
 def test_what_would_be_a_thousand_million_characters_is_not_written():
     own = {f"a{n}": f"${{parameters.a{n + 1}}}" * 2 for n in range(40)} | {"a40": "x"}
-    with pytest.raises(payload.Endless):
+    with pytest.raises(request_body.Endless):
         filled("${parameters.a0}", own)
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", '{"a": 1}\n\n{"b": 2}\n', ' {\n"a": 1\n}'])
 def test_json_and_ndjson_may_be_sent(text):
-    assert payload.is_json_or_ndjson(text)
+    assert request_body.is_json_or_ndjson(text)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "1", '"a"', "null", "{}{}", '{"a": NaN}', '{"a": "\n"}', "[" * 100_000])
 def test_anything_else_may_not(text):
-    assert not payload.is_json_or_ndjson(text)
+    assert not request_body.is_json_or_ndjson(text)

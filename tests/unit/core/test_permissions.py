@@ -6,10 +6,10 @@ import pytest
 import seeds
 from examples import action, parsed
 
-from opensearch_ml import permissions, policies
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.permissions import Permission
-from opensearch_ml.policy_evaluation import decide
+from opensearch_ml.aws.policy_evaluation import decide
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.iam import permissions, policies
+from opensearch_ml.iam.permissions import Permission
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_ml import placeholders
+from opensearch_ml.blueprint import placeholders
 
 
 def filled(tree, missing=None, **variables):

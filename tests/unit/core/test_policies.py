@@ -9,11 +9,11 @@ import seeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_ml import policies
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.permissions import Permission
-from opensearch_ml.policies import same, trust_policy, trust_problem, trust_warning, with_trust, without_trust
-from opensearch_ml.policy_evaluation import decide, statements
+from opensearch_ml.aws.policy_evaluation import decide, statements
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.iam import policies
+from opensearch_ml.iam.permissions import Permission
+from opensearch_ml.iam.policies import same, trust_policy, trust_problem, trust_warning, with_trust, without_trust
 
 DOMAIN = DomainArn.parse(seeds.DOMAIN_ARN)
 OTHER = DomainArn.parse("arn:aws:es:us-east-1:111122223333:domain/other")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opensearch_ml.policy_evaluation import decide, fits, unmet
+from opensearch_ml.aws.policy_evaluation import decide, fits, unmet
 
 ENDPOINT = "arn:aws:sagemaker:eu-central-1:111122223333:endpoint/e"
 

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from opensearch_ml import errors
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import InUse, OpenSearchMLError, RotationFailed
+from opensearch_ml.resources.rotation_state import Situation
 from opensearch_ml.rotation import failures
 from opensearch_ml.rotation.record import Step
-from opensearch_ml.rotation.situation import Situation
 from tests.conftest import REPOSITORY
 from tests.unit.core.test_rotation_situation import blueprint
 

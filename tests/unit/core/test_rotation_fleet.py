@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import fingerprint
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.credentials import fingerprint
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Finding, InvalidBlueprint, NoSuchBlueprint, UnresolvedCredential
-from opensearch_ml.fleet.found import Fleet
+from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.rotation.embedding import other_vectors
-from opensearch_ml.rotation.source import NextCredential
-from opensearch_ml.rotation.standings import Standing, standings
+from opensearch_ml.rotation.selection import Standing, standings
 from tests.conftest import REPOSITORY
 from tests.unit.core.test_rotation_situation import VERSION, blueprint, connector
 

@@ -6,8 +6,8 @@ from itertools import chain, repeat
 
 import pytest
 
+from opensearch_ml.resources.rotation_state import Canary, Connector, Situation
 from opensearch_ml.rotation import lease
-from opensearch_ml.rotation.situation import Canary, Connector, Situation
 from tests.unit.core.test_rotation_proof import Hook
 from tests.unit.core.test_rotation_situation import blueprint
 

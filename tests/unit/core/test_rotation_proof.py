@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import canonical
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import DeployFailed, InUse, RotationFailed
+from opensearch_ml.resources import canonical
+from opensearch_ml.resources.rotation_state import Connector, Situation
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.record import RotationRecord
-from opensearch_ml.rotation.situation import Connector, Situation
-from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.rotation.switch import Switch
 from tests.unit.core.test_rotation_situation import blueprint, connector
 

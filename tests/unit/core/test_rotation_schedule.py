@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.rotation.schedule import DAILY, HOURS, MINUTES, cron, next_run, schedule_of
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)

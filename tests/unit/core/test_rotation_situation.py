@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import canonical
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.rotation import situation as situations
-from opensearch_ml.rotation.situation import CLAIMED, Move, Situation, next_move, reasons, situation
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.resources import canonical
+from opensearch_ml.resources import rotation_state as situations
+from opensearch_ml.resources.rotation_state import CLAIMED, Move, Situation, next_move, reasons, situation
 
 VERSION = (3, 6, 0)
 DOCUMENT: dict[str, Any] = {

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from opensearch_ml.rotation.record import RotationRecord
-from opensearch_ml.rotation.standings import Standing
+from opensearch_ml.rotation.selection import Standing
 from opensearch_ml.rotation.summary import Row, endangered, rows, table
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)

@@ -13,12 +13,12 @@ from examples import CANARY, action, document
 from jsonschema import Draft202012Validator
 from test_bad_blueprints import CASES, GOOD, changed
 
-from opensearch_ml import schema
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog import json_schema
 from tests.conftest import REPOSITORY
 
 FILE = REPOSITORY / "include" / "schema" / "blueprint.schema.json"
-SCHEMA = schema.of_blueprints()
+SCHEMA = json_schema.of_blueprints()
 VALIDATOR = Draft202012Validator(SCHEMA)
 BLUEPRINTS = sorted((REPOSITORY / "include" / "blueprints").glob("*.yaml"))
 DOCUMENTED = {name: {"connector": body} for name, body in vars(seeds).items() if name.isupper() and "protocol" in body}

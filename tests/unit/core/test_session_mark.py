@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from opensearch_ml.rotation.sources.session_mark import SessionMark
+from opensearch_ml.rotation.sources.session_label import SessionMark
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 ROLE = "arn:aws:iam::111122223333:role/path/models"

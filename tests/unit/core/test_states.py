@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from opensearch_ml import states
+from opensearch_ml.client import states
 
 TASK_SETS = (states.TASK_INTERMEDIATE, states.TASK_SUCCESS, states.TASK_FAILURE)
 MODEL_SETS = (

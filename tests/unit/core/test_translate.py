@@ -8,8 +8,9 @@ import pytest
 from examples import airflow_connection
 from opensearchpy.exceptions import SerializationError, TransportError
 
-from opensearch_ml import connection, errors
-from opensearch_ml.translate import EVIDENCE_LENGTH, server_words, translate
+from opensearch_ml import errors
+from opensearch_ml.client import connection
+from opensearch_ml.client.error_mapping import EVIDENCE_LENGTH, server_words, translate
 
 ML = "/_plugins/_ml"
 

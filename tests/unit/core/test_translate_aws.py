@@ -8,9 +8,9 @@ import pytest
 from opensearchpy.exceptions import TransportError
 
 from opensearch_ml import errors
+from opensearch_ml.aws.refusals import RefusedAction, refused_action
+from opensearch_ml.client.error_mapping import translate
 from opensearch_ml.errors import OpenSearchMLError
-from opensearch_ml.translate import translate
-from opensearch_ml.translate_aws import RefusedAction, refused_action
 
 USER = "arn:aws:iam::111122223333:user/airflow"
 SESSION = "arn:aws:sts::111122223333:assumed-role/airflow/airflow_aws_search"

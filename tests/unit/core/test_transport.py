@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 
 from local.model_endpoints.keys import AwsKey
 from local.sigv4 import SignatureError, SignedRequest, verify
-from opensearch_ml import connection
+from opensearch_ml.client import connection
 
 REGION = "eu-central-1"
 KEY = ReadOnlyCredentials("AKIAIOSFODNN7EXAMPLE", "canary-secret-Xv4", None)
@@ -145,7 +145,7 @@ def test_over_tls_the_host_is_signed_as_it_is_sent(secured, tls):
 def test_the_default_port_is_not_in_the_signed_host(scheme, port):
     import requests
 
-    from opensearch_ml.transport import SignatureV4
+    from opensearch_ml.client.transport import SignatureV4
 
     prepared = requests.Request("GET", f"{scheme}://search.example.com:{port}/x").prepare()
     signed = SignatureV4(Access(), REGION)(prepared)

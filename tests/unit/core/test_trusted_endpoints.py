@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opensearch_ml.trusted_endpoints import (
+from opensearch_ml.blueprint.trusted_endpoints import (
     covers,
     derive,
     example_url,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from opensearch_ml.blueprint.trusted_endpoints import derive, labelled
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.steps import cluster_settings
 from opensearch_ml.steps.cluster_settings import trusting
-from opensearch_ml.trusted_endpoints import derive, labelled
 
 URL, OTHER_URL = "https://api.example.com/v2/chat", "https://api.example.com/v1/chat"
 NEEDED = [(derive(URL, {}), URL)]

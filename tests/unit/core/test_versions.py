@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from examples import action, parsed
 
-from opensearch_ml import versions
+from opensearch_ml.checks import versions
 
 MCP = {"url": "https://a.com/x", "actions": [], "credential": {}}
 CONFIG = {"read_timeout": 1, "max_retry_times": 3, "skip_ssl_verification": True}

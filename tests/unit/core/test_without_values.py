@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from examples import CANARY, action, document
 
-from opensearch_ml.catalog import checked, read
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import checked, read
 from opensearch_ml.errors import InvalidBlueprint
-from opensearch_ml.targets import Target
 
 
 @pytest.fixture

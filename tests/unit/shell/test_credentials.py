@@ -11,10 +11,10 @@ from airflow.sdk import BaseHook
 from airflow.sdk._shared.secrets_masker import redact
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 
-from opensearch_ml import credentials
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.catalog import Catalog
+from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources.connection import ConnectionSource
@@ -51,7 +51,7 @@ def blueprint(**credential: Any) -> Blueprint:
 
 
 def resolve(**credential: Any) -> dict[str, str]:
-    return credentials.resolve(blueprint(**credential), OpenSearchMLHook())
+    return resolver.resolve(blueprint(**credential), OpenSearchMLHook())
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def resolve(**credential: Any) -> dict[str, str]:
 )
 def test_a_reference_becomes_the_secret_and_is_masked(reference: dict[str, str], secret: str) -> None:
     hook = OpenSearchMLHook()
-    assert credentials.resolve(blueprint(key=reference), hook) == {"key": secret}
+    assert resolver.resolve(blueprint(key=reference), hook) == {"key": secret}
     assert redact(f"the key is {secret}!") == "the key is ***!"
     assert hook.redact(f"the key is {secret}!") == "the key is ***!"
 
@@ -102,7 +102,7 @@ def test_a_backend_that_refuses_is_not_taken_for_a_secret_that_is_missing(monkey
     def refuse(conn_id: str) -> None:
         raise AirflowSecretsBackendAccessDenied(conn_id)
 
-    monkeypatch.setattr("opensearch_ml.credentials.BaseHook.get_connection", refuse)
+    monkeypatch.setattr("opensearch_ml.credentials.resolver.BaseHook.get_connection", refuse)
     with pytest.raises(UnresolvedCredential, match="which a secrets backend refuses to give"):
         resolve(key={"conn_id": "my_platform"})
 
@@ -117,14 +117,14 @@ def test_shared_looks_ask_for_a_connection_once_also_if_it_is_not_there(monkeypa
 
     monkeypatch.setattr(BaseHook, "get_connection", counted)
     hook = OpenSearchMLHook()
-    looks = credentials.Looks(hook)
+    looks = resolver.Looks(hook)
     for field in ("password", "login", "password"):
         of = blueprint(key={"conn_id": "my_platform", "field": field})
         assert not ConnectionSource(of, hook, looks=looks).serves(None)
-        assert credentials.resolve(of, hook, looks=looks)
+        assert resolver.resolve(of, hook, looks=looks)
     for name in ("nobody", "nobody"):
         with pytest.raises(UnresolvedCredential, match="which is not there"):
-            credentials.resolve(blueprint(key={"conn_id": name}), hook, looks=looks)
+            resolver.resolve(blueprint(key={"conn_id": name}), hook, looks=looks)
     assert asked == ["my_platform", "nobody"]
 
 
@@ -133,7 +133,7 @@ def test_a_role_is_no_secret_to_look_for(monkeypatch: pytest.MonkeyPatch) -> Non
     name = "sagemaker_embedding"
     domain = DomainArn.parse("arn:aws:es:eu-west-1:123456789012:domain/search")
     by_role = Catalog(REPOSITORY / "include" / "blueprints", REPOSITORY / "none").blueprint(name, domain_arn=domain)
-    resolved = credentials.resolve(by_role, OpenSearchMLHook())
+    resolved = resolver.resolve(by_role, OpenSearchMLHook())
     assert resolved == by_role.connector.credential
     assert "roleArn" in resolved
 
@@ -155,7 +155,7 @@ def test_a_role_is_no_secret_to_look_for(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_secret_is_masked_also_where_it_stands_in_json(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_VAR_ODD", secret)
     hook = OpenSearchMLHook()
-    assert credentials.resolve(blueprint(key={"variable": "odd"}), hook) == {"key": secret}
+    assert resolver.resolve(blueprint(key={"variable": "odd"}), hook) == {"key": secret}
     told = {"error": {"message": f"Incorrect API key provided: {secret}."}}
     lines = [
         f"Incorrect API key provided: {secret}.",
@@ -186,5 +186,5 @@ def test_a_literal_part_is_passed_as_it_is_and_stays_readable() -> None:
         ],
     }
     parsed = Blueprint.parse("mine", {"connector": connector}, source="mine.yaml")
-    assert credentials.resolve(parsed, OpenSearchMLHook()) == {"roleArn": role}
+    assert resolver.resolve(parsed, OpenSearchMLHook()) == {"roleArn": role}
     assert redact(f"role {role}") == f"role {role}"

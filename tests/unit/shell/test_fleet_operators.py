@@ -19,13 +19,8 @@ from airflow.sdk.exceptions import (
 )
 
 from opensearch_ml import assets, notifications
+from opensearch_ml.blueprint.target import Target
 from opensearch_ml.errors import InvalidTarget, OpenSearchMLError, PermissionDenied, Unreachable
-from opensearch_ml.fleet.apply import Applied, Applying, Outcome
-from opensearch_ml.fleet.approved import Approved
-from opensearch_ml.fleet.changes import Change, Difference, Kind, Plan
-from opensearch_ml.fleet.found import Cluster, Fleet
-from opensearch_ml.fleet.limits import Limits, too_much
-from opensearch_ml.fleet.planning import Planned
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators import fleet, owed
 from opensearch_ml.operators.fleet import (
@@ -44,7 +39,12 @@ from opensearch_ml.operators.fleet import (
 from opensearch_ml.operators.fleet_summary import OpenSearchSummarizeFleetOperator
 from opensearch_ml.operators.handover import FAILURE, RETURNED
 from opensearch_ml.operators.owed import OWED
-from opensearch_ml.targets import Target
+from opensearch_ml.reconcile.apply import Applied, Applying, Outcome
+from opensearch_ml.reconcile.approval import Approved
+from opensearch_ml.reconcile.limits import Limits, too_much
+from opensearch_ml.reconcile.planning import Planned
+from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
+from opensearch_ml.resources.inventory import Cluster, Fleet
 from tests.unit.shell.doubles import TaskInstanceDouble
 
 TARGET = "production"

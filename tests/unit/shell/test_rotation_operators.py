@@ -20,7 +20,7 @@ from opensearch_ml.operators.rotation import (
     token_of,
 )
 from opensearch_ml.rotation.record import RotationRecord
-from opensearch_ml.rotation.standings import Standing
+from opensearch_ml.rotation.selection import Standing
 from tests.unit.shell.doubles import TaskInstanceDouble
 
 NOW = datetime.now(timezone.utc)

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 
-from opensearch_ml import states
+from opensearch_ml.client import states
 from opensearch_ml.errors import Transient, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.sensors import TRIGGERER_GRACE_S, OpenSearchDeployTaskSensor

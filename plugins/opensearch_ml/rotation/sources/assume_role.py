@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from opensearch_ml import grants
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.aws_permissions import telling_what_to_allow
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.rotation import RotationSection
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.iam import grants
+from opensearch_ml.iam.missing_permissions import telling_what_to_allow
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.source import NextCredential
-from opensearch_ml.rotation.sources.session_mark import SessionMark
-from opensearch_ml.rotation_section import RotationSection
+from opensearch_ml.rotation.sources.session_label import SessionMark
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 
-from opensearch_ml import credentials, fingerprint
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials import fingerprint, resolver
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.source import NextCredential
 
 
 class ConnectionSource:
@@ -31,7 +31,7 @@ class ConnectionSource:
         blueprint: Blueprint,
         hook: OpenSearchMLHook,
         aws_conn_id: str | None = None,
-        looks: credentials.Looks | None = None,
+        looks: resolver.Looks | None = None,
     ) -> None:
         self._blueprint = blueprint
         self._hook = hook
@@ -40,7 +40,7 @@ class ConnectionSource:
 
     @cached_property
     def _current(self) -> Mapping[str, str]:
-        return credentials.resolve(self._blueprint, self._hook, aws_conn_id=self._aws_conn_id, looks=self._looks)
+        return resolver.resolve(self._blueprint, self._hook, aws_conn_id=self._aws_conn_id, looks=self._looks)
 
     def recover(self, live: str | None, others: Sequence[str]) -> list[str]:
         return []
@@ -49,7 +49,7 @@ class ConnectionSource:
         return fingerprint.matches(mark, self._current)
 
     def next(self) -> NextCredential:
-        return self._as_next(credentials.mark(self._blueprint, self._hook, self._current))
+        return self._as_next(resolver.mark(self._blueprint, self._hook, self._current))
 
     def resume(self, mark: str) -> NextCredential | None:
         return self._as_next(mark) if self.serves(mark) else None

@@ -15,14 +15,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.rotation import RotationSection
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Conflict, OpenSearchMLError, RequestRefused, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.rotation.sources.journal import SourceJournal, journaled, no_journal
 from opensearch_ml.rotation.sources.key_notes import Intent, Key, KeyNotes, Off, key_of, mark_of
-from opensearch_ml.rotation.sources.user_in_iam import MAX_KEYS, NEVER_USED, UserInIam
-from opensearch_ml.rotation_section import RotationSection
+from opensearch_ml.rotation.sources.user_client import MAX_KEYS, NEVER_USED, UserInIam
 
 log = logging.getLogger(__name__)
 

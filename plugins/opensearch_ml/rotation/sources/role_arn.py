@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from opensearch_ml.aws import AwsAccess
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.aws.access import AwsAccess
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.iam.ensure_role import WAIT_S, role_on
+from opensearch_ml.iam.role_check import compare
+from opensearch_ml.iam.role_client import RoleInIam
 from opensearch_ml.rotation.sources.connection import ConnectionSource
-from opensearch_ml.steps.iam_role import WAIT_S, role_on
-from opensearch_ml.steps.iam_role_check import compare
-from opensearch_ml.steps.role_in_iam import RoleInIam
 
 
 class RoleArnSource(ConnectionSource):

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 
-from opensearch_ml import aws_secrets, credentials, fingerprint
-from opensearch_ml.aws_secrets import Labels, Secret
-from opensearch_ml.blueprint import Blueprint
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials import fingerprint, resolver, secrets_manager
+from opensearch_ml.credentials.secrets_manager import Labels, Secret
+from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Conflict, NotFound, OpenSearchMLError, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.source import NextCredential
 from opensearch_ml.rotation.sources.journal import SourceJournal, journaled, no_journal
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class SecretsManagerSource:
     """The one secret that the references of ``connector.credential`` are about; other references stay as they are.
 
     :param hook: is told every secret, so that none appears in a log or in an error.
-    :param aws_conn_id: who reads and promotes, see `aws_secrets.access_for`.
+    :param aws_conn_id: who reads and promotes, see `secrets_manager.access_for`.
     """
 
     name = "secrets_manager"
@@ -50,7 +50,7 @@ class SecretsManagerSource:
     ) -> None:
         secret_ids = {one.secret_id for one in blueprint.connector.references.values() if one.secret_id}
         self._blueprint, self._hook, self._aws_conn_id = blueprint, hook, aws_conn_id
-        self._secret = Secret(aws_secrets.access_for(hook, aws_conn_id), str(secret_ids.pop()))
+        self._secret = Secret(secrets_manager.access_for(hook, aws_conn_id), str(secret_ids.pop()))
         self._on_step = on_step
         self._known: dict[str, Mapping[str, str]] = {}  # by version, which never changes
         self._live: str | None = None
@@ -76,7 +76,7 @@ class SecretsManagerSource:
 
     def next(self) -> NextCredential:
         version = self._wanted(self._secret.labels())
-        return self._as_next(version, credentials.mark(self._blueprint, self._hook, self._credential(version)))
+        return self._as_next(version, resolver.mark(self._blueprint, self._hook, self._credential(version)))
 
     def resume(self, mark: str) -> NextCredential | None:
         version = self._wanted(self._secret.labels())
@@ -162,7 +162,7 @@ class SecretsManagerSource:
                     evidence=f"it {why}",
                     fix="put a new version with a text (SecretString), such as a JSON object",
                 ) from None
-            self._known[version] = credentials.resolve(
+            self._known[version] = resolver.resolve(
                 self._blueprint, self._hook, aws_conn_id=self._aws_conn_id, secrets=texts
             )
         return self._known[version]

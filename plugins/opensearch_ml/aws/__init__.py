@@ -1,0 +1,1 @@
+"""AWS: access by one Airflow connection, error mapping, domains, policy evaluation."""

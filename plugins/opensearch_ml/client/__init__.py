@@ -1,0 +1,1 @@
+"""The OpenSearch client of one Airflow connection: transport, authentication, error mapping, states."""

@@ -1,0 +1,1 @@
+"""Credentials: references, secrets managers, credential sources and fingerprints."""

@@ -1,0 +1,1 @@
+"""Blueprints made from documentation and from a cluster."""

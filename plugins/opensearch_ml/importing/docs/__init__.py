@@ -1,0 +1,1 @@
+"""What documentation shows: pages, relaxed JSON, and connector bodies in them."""
