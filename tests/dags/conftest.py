@@ -18,7 +18,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from local.model_endpoints.process import ModelEndpoints
-from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections, write_target
+from tests.support.cluster import OPENAI_KEY, REPOSITORY, Cluster, connections, write_target
 
 OF_A_USER = REPOSITORY / "tests" / "dags" / "of_a_user"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from opensearch_ml.hook import OpenSearchMLHook
-from tests.conftest import Cluster, connections
+from tests.support.cluster import Cluster, connections
 
 
 def test_a_connection_that_works_tells_both_versions(connected: Cluster) -> None:

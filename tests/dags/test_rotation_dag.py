@@ -24,10 +24,10 @@ from opensearch_ml.rotation.read import canaries
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.swap import rotate
-from tests.conftest import REPOSITORY, Cluster, connections
 from tests.dags.conftest import Finished, Run
 from tests.integration.conftest import provision
-from tests.integration.rotation.world import keys_served
+from tests.support.cluster import REPOSITORY, Cluster, connections
+from tests.support.rotation_world import keys_served
 
 DAGS = REPOSITORY / "dags"
 ROTATE = "opensearch_ml_rotate_credentials"

@@ -15,7 +15,7 @@ import yaml
 from local.airflow_standalone import AirflowStandalone, DagRun
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
-from tests.conftest import REPOSITORY, Cluster
+from tests.support.cluster import REPOSITORY, Cluster
 
 ML_USER, ML_PASSWORD = "restricted", "canary-Xw9-Tt2-Vb6-Hq1"
 BLUEPRINTS = REPOSITORY / "include" / "blueprints"

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import REPOSITORY
-from tests.unit.markdown import blocks
+from tests.support.cluster import REPOSITORY
+from tests.support.markdown import blocks
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ import yaml
 
 from local.airflow_standalone import DagRun
 from local.stack import Stack
-from tests.conftest import Cluster
 from tests.e2e.conftest import PARSED_ONCE, state_of, told
-from tests.e2e.fleet_of_hundred import (
+from tests.support.cluster import Cluster
+from tests.support.fleet_of_hundred import (
     COUNT,
     EMBEDDING,
     EXACT,
@@ -29,7 +29,7 @@ from tests.e2e.fleet_of_hundred import (
     scheduler_and_workers,
     task_and_watcher,
 )
-from tests.integration.rotation.world import Load
+from tests.support.rotation_world import Load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # make test-fleets
 

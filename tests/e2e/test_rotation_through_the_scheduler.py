@@ -19,7 +19,6 @@ from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
 from opensearch_ml.resources.rotation_state import CANARY_PREFIX
 from opensearch_ml.rotation.record import Step
-from tests.conftest import Cluster
 from tests.e2e.conftest import (
     BLUEPRINTS,
     ONE_OF_EACH,
@@ -32,7 +31,8 @@ from tests.e2e.conftest import (
     state_of,
     told,
 )
-from tests.integration.rotation.world import load
+from tests.support.cluster import Cluster
+from tests.support.rotation_world import load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # make test-rotation; the first one starts the stack
 

@@ -10,7 +10,6 @@ import pytest
 from local.airflow_standalone import AirflowStandalone, DagRun
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
-from tests.conftest import Cluster
 from tests.e2e.conftest import (
     KEPT_BY_THE_SERVER,
     ML_PASSWORD,
@@ -23,6 +22,7 @@ from tests.e2e.conftest import (
     told,
     tries_of,
 )
+from tests.support.cluster import Cluster
 
 
 def test_a_run_makes_a_model_that_answers_and_returns_ids_only(

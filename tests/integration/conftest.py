@@ -20,8 +20,8 @@ from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.deployment import look_at_deployment, start_deployment
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
-from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections
-from tests.integration.domains import _domain, domain  # noqa: F401 fixtures
+from tests.support.cluster import OPENAI_KEY, REPOSITORY, Cluster, connections
+from tests.support.domains import _domain, domain  # noqa: F401 fixtures
 
 CREDENTIAL = {"openAI_key": OPENAI_KEY}
 

@@ -37,7 +37,7 @@ from opensearch_ml.errors import (
     TLSNotVerified,
     Unreachable,
 )
-from tests.conftest import connections
+from tests.support.cluster import connections
 
 REGION = "eu-central-1"
 USER_ARN = "arn:aws:iam::123456789012:user/airflow"

@@ -23,10 +23,10 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.importing.from_docs import Imported
 from opensearch_ml.resources import canonical
 from opensearch_ml.steps.cluster_settings import ensure_trusted_endpoints
-from tests.conftest import connections
-from tests.integration.generated_documents import AWS_HOST, HOSTS, Document, documents
-from tests.unit.core import seeds
-from tests.unit.core.documented import BODY, CREATE, DUMPED, SCRIPT, canonical_body, only, parsed
+from tests.support import seeds
+from tests.support.cluster import connections
+from tests.support.documented import BODY, CREATE, DUMPED, SCRIPT, canonical_body, only, parsed
+from tests.support.generated_documents import AWS_HOST, HOSTS, Document, documents
 
 pytestmark = pytest.mark.slow
 

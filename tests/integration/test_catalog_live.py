@@ -29,8 +29,8 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector, ours
-from tests.conftest import OPENAI_KEY, REPOSITORY, Cluster, connections
 from tests.integration.conftest import prepare, provision
+from tests.support.cluster import OPENAI_KEY, REPOSITORY, Cluster, connections
 
 pytestmark = pytest.mark.slow
 

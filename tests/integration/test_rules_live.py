@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.conftest import Cluster
-from tests.integration.rules import all_rules
+from tests.support.cluster import Cluster
+from tests.support.rules import all_rules
 
 pytestmark = pytest.mark.slow
 

@@ -26,8 +26,8 @@ from opensearch_ml.retries import persistently
 from opensearch_ml.steps import deployment
 from opensearch_ml.steps.deployment import Deployment, look_at_deployment
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
-from tests.conftest import connections
-from tests.integration.domains import EVERYTHING, NAME, REGION, Domain, Key
+from tests.support.cluster import connections
+from tests.support.domains import EVERYTHING, NAME, REGION, Domain, Key
 
 USER_ARN = "arn:aws:iam::123456789012:user/airflow"
 SESSION_ARN = "arn:aws:sts::123456789012:assumed-role/caller/airflow_aws_search"

@@ -17,8 +17,8 @@ from local.aws_account.process import AwsAccount
 from local.domain_gateway.process import DomainGateway
 from local.domain_stack import DOMAIN_ARN, DomainStack
 from local.model_endpoints.process import ModelEndpoints
-from tests.conftest import REPOSITORY, Cluster
 from tests.e2e.conftest import PARSED_ONCE
+from tests.support.cluster import REPOSITORY, Cluster
 
 OF_A_USER = Path(__file__).parent / "dags"
 TITAN = "opensearch_titan"  # the same domain as a second target, because Titan knows other dimensions than SageMaker's

@@ -14,8 +14,8 @@ from opensearch_ml.operators.model import (
     OpenSearchDeleteModelOperator,
     OpenSearchUndeployModelOperator,
 )
-from tests.integration.domain.world import ACCOUNT, BLUEPRINT, ROLE_NAME, USER_ARN, TaskFailed, World
-from tests.unit.markdown import REPOSITORY, airflow_policy, blocks
+from tests.support.domain_world import ACCOUNT, BLUEPRINT, ROLE_NAME, USER_ARN, TaskFailed, World
+from tests.support.markdown import REPOSITORY, airflow_policy, blocks
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/airflow"
 UNASKED = (

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.dags.conftest import Finished, Run, database, run_dag  # noqa: F401 fixtures
-from tests.integration.domain.world import ROLE_ARN, ROLE_NAME, World
+from tests.support.cluster import REPOSITORY
+from tests.support.domain_world import ROLE_ARN, ROLE_NAME, World
 
 EXAMPLES = REPOSITORY / "examples"
 DAG_ID = "amazon_opensearch_domain"

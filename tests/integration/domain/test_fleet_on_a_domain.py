@@ -12,7 +12,7 @@ from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.reconcile.planning import plan_for
 from opensearch_ml.reconcile.results import Outcome
 from opensearch_ml.resources.changes import Kind, Plan
-from tests.integration.domain.world import BLUEPRINT, USER_ARN, World
+from tests.support.domain_world import BLUEPRINT, USER_ARN, World
 
 MAPPING = "/_plugins/_security/api/rolesmapping/ml_full_access"
 MAPPED = (Kind.SETTINGS, "mapping of role ml_full_access")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.integration.domain.world import (
+from tests.support.domain_world import (
     ACCOUNT,
     ENDPOINT_ARN,
     ROLE_ARN,
@@ -22,7 +22,7 @@ from tests.integration.domain.world import (
     TaskFailed,
     World,
 )
-from tests.integration.domains import REGION
+from tests.support.domains import REGION
 
 FOREIGN = "999999999999"
 DOMAIN = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/search"

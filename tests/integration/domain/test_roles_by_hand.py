@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.domain.world import ROLE_ARN, ROLE_NAME, SERVICE, World
+from tests.support.domain_world import ROLE_ARN, ROLE_NAME, SERVICE, World
 
 # Word for word from "Amazon OpenSearch Service ML connectors for AWS services": no conditions, and every endpoint.
 PERMISSIONS = {

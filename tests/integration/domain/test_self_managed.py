@@ -7,9 +7,9 @@ import json
 import pytest
 import yaml
 
-from tests.conftest import REPOSITORY, Cluster
-from tests.integration.domain.world import ACCOUNT, ENDPOINT_ARN, USER_ARN, TaskFailed, World
-from tests.integration.domains import REGION
+from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.domain_world import ACCOUNT, ENDPOINT_ARN, USER_ARN, TaskFailed, World
+from tests.support.domains import REGION
 
 MODELS_ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/models"
 INVOKE = {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": ENDPOINT_ARN}

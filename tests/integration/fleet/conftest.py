@@ -19,8 +19,8 @@ from opensearch_ml.reconcile.planning import plan_for
 from opensearch_ml.resources.changes import Kind, Plan
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings
 from opensearch_ml.steps.role_mapping import ensure_role_mapping
-from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import provision
+from tests.support.cluster import OPENAI_KEY, Cluster, connections
 
 TARGET = {
     "blueprints": ["model_*", "inside"],

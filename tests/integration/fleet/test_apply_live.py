@@ -12,13 +12,13 @@ import pytest
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.reconcile.results import Outcome
-from tests.conftest import Cluster, connections
-from tests.integration.fleet.applies import apply_all, apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World
 from tests.integration.fleet.test_plan_live import (
     DRIFTS,
     another_model,
 )
+from tests.support.applies import apply_all, apply_plan, counts, outcomes
+from tests.support.cluster import Cluster, connections
 
 pytestmark = pytest.mark.slow
 

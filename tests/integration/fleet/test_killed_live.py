@@ -13,9 +13,9 @@ import pytest
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.approval import Approved, approved
-from tests.conftest import Cluster
-from tests.integration.fleet.applies import apply_all, apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World
+from tests.support.applies import apply_all, apply_plan, counts, outcomes
+from tests.support.cluster import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
-from tests.conftest import Cluster, connections
-from tests.integration.fleet.applies import apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World
-from tests.integration.fleet.fault_proxy import FAULTS, FaultProxy
 from tests.integration.fleet.test_plan_live import foreign_body, set_on_cluster, unmap
+from tests.support.applies import apply_plan, counts, outcomes
+from tests.support.cluster import Cluster, connections
+from tests.support.fault_proxy import FAULTS, FaultProxy
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

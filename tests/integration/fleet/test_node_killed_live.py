@@ -16,10 +16,10 @@ from local.opensearch import OpenSearchCluster
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.results import Applied, Outcome
-from tests.conftest import OPENAI_KEY, Cluster, connections
-from tests.integration.fleet.applies import apply_all, apply_plan, counts
 from tests.integration.fleet.conftest import World
 from tests.integration.fleet.test_killed_live import expected, many
+from tests.support.applies import apply_all, apply_plan, counts
+from tests.support.cluster import OPENAI_KEY, Cluster, connections
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -23,10 +23,10 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.apply import Applying, Outcome, apply_stage
 from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.resources.changes import Kind, Plan
-from tests.conftest import Cluster, connections
 from tests.integration.fleet.conftest import World
-from tests.integration.fleet.hand_made import KEY, bodies_at, differing, imported
 from tests.integration.fleet.test_plan_live import _predictors
+from tests.support.cluster import Cluster, connections
+from tests.support.hand_made import KEY, bodies_at, differing, imported
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

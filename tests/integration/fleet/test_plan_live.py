@@ -17,9 +17,9 @@ from opensearch_ml.credentials import fingerprint
 from opensearch_ml.reconcile.diff_blueprint import STUCK_S
 from opensearch_ml.resources import adoption
 from opensearch_ml.resources.changes import Kind
-from tests.conftest import OPENAI_KEY, Cluster, connections
 from tests.integration.conftest import CREDENTIAL
 from tests.integration.fleet.conftest import World
+from tests.support.cluster import OPENAI_KEY, Cluster, connections
 
 pytestmark = pytest.mark.slow
 

@@ -19,14 +19,14 @@ from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector
 from opensearch_ml.steps.deployment import undeploy as undeploy_step
 from opensearch_ml.steps.model import delete_models, ensure_model, ensure_model_group
-from tests.conftest import Cluster, connections
 from tests.integration.conftest import CREDENTIAL
-from tests.integration.fleet.applies import apply_all, apply_plan, counts, outcomes
 from tests.integration.fleet.conftest import World
-from tests.integration.fleet.fault_proxy import FaultProxy
 from tests.integration.fleet.test_lost_answers import _quick
 from tests.integration.fleet.test_plan_live import _predictors, another_model, foreign_body
-from tests.integration.rotation.world import load
+from tests.support.applies import apply_all, apply_plan, counts, outcomes
+from tests.support.cluster import Cluster, connections
+from tests.support.fault_proxy import FaultProxy
+from tests.support.rotation_world import load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.domains import Domain, Key
+from tests.support.domains import Domain, Key
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from local.domain_gateway.cluster import Cluster
-from tests.integration.domains import EVERYTHING, NAME, REGION, Domain, Key
+from tests.support.domains import EVERYTHING, NAME, REGION, Domain, Key
 
 AUTHINFO = "/_plugins/_security/authinfo"
 USER_ARN = "arn:aws:iam::123456789012:user/airflow"

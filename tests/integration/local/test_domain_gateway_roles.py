@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
-from tests.integration.domains import NAME, REGION, Domain, Key
+from tests.support.domains import NAME, REGION, Domain, Key
 
 ML = "/_plugins/_ml"
 ACCOUNT = "123456789012"

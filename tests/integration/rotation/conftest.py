@@ -11,9 +11,9 @@ from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.hook import OpenSearchMLHook
-from tests.conftest import REPOSITORY, Cluster
 from tests.integration.conftest import provision
-from tests.integration.rotation.world import NEW, OLD, THIRD, Keys
+from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.rotation_world import NEW, OLD, THIRD, Keys
 
 
 @pytest.fixture

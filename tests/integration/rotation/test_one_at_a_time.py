@@ -20,9 +20,9 @@ from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model
-from tests.conftest import Cluster
 from tests.integration.conftest import at_once, provision
-from tests.integration.rotation.world import NEW, OLD, QUICK, Keys, keys_served, left
+from tests.support.cluster import Cluster
+from tests.support.rotation_world import NEW, OLD, QUICK, Keys, keys_served, left
 
 pytestmark = pytest.mark.slow  # make test-rotation
 

@@ -10,8 +10,8 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.swap import rotate
-from tests.conftest import Cluster
-from tests.integration.rotation.world import NEW, OLD, QUICK, Keys, keys_served, left
+from tests.support.cluster import Cluster
+from tests.support.rotation_world import NEW, OLD, QUICK, Keys, keys_served, left
 
 Source = Callable[..., Keys]
 

@@ -20,9 +20,9 @@ from opensearch_ml.rotation import prove
 from opensearch_ml.rotation.read import canaries, look
 from opensearch_ml.rotation.record import Journal, Step
 from opensearch_ml.rotation.swap import rotate
-from tests.conftest import Cluster
 from tests.integration.conftest import provision
-from tests.integration.rotation.world import NEW, OLD, QUICK, Keys, keys_served, left
+from tests.support.cluster import Cluster
+from tests.support.rotation_world import NEW, OLD, QUICK, Keys, keys_served, left
 
 pytestmark = pytest.mark.slow  # make test-rotation
 

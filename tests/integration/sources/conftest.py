@@ -15,8 +15,8 @@ import pytest
 from local.aws_account.process import AwsAccount
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
-from tests.conftest import connections
 from tests.integration.iam.conftest import _account, access, account, connect  # noqa: F401 fixtures
+from tests.support.cluster import connections
 
 ROLE_NAME, USER = "models", "models"
 ROLE = f"arn:aws:iam::123456789012:role/{ROLE_NAME}"

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws_account.process import AwsAccount, document
-from tests.unit.local.aws_cases import (
+from tests.support.aws_cases import (
     ACCOUNT,
     DOMAIN,
     ENDPOINT,

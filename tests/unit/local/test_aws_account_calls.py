@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from local.aws_account.process import AwsAccount, document
-from tests.unit.local.aws_cases import (
+from tests.support.aws_cases import (
     ACCOUNT,
     DOMAIN,
     ENDPOINT,

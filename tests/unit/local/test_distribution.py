@@ -15,7 +15,7 @@ import pytest
 from local import distribution
 from local.distribution import DEFAULT_VERSION, MODULES, VERSIONS, cache_folder, lay_out, read_lock
 from local.errors import DownloadError, LayoutError
-from tests.unit.local.artifact_repository import ArtifactRepository
+from tests.support.artifact_repository import ArtifactRepository
 
 SERVER = "org/opensearch/opensearch/1/opensearch-1.jar"
 SECURITY = "org/opensearch/plugin/opensearch-security/1/opensearch-security-1.zip"

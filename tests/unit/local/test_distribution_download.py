@@ -11,7 +11,7 @@ import pytest
 
 from local.distribution_download import Pinned, download, repositories
 from local.errors import DownloadError
-from tests.unit.local.artifact_repository import ArtifactRepository
+from tests.support.artifact_repository import ArtifactRepository
 
 PATH = "org/example/some/1/some-1.jar"
 CONTENT = bytes(range(256)) * 100

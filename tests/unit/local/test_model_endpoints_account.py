@@ -13,8 +13,8 @@ import pytest
 
 from local.aws_account.process import AwsAccount
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
-from tests.unit.local.aws_cases import ACCOUNT, FROM_DOMAIN, SERVICE, TRUST, session_of
-from tests.unit.local.signing import REGION, refused, send, signed
+from tests.support.aws_cases import ACCOUNT, FROM_DOMAIN, SERVICE, TRUST, session_of
+from tests.support.signing import REGION, refused, send, signed
 
 FILED = ("AKIAFILED", "of/the/file")
 EMBEDDING = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/embedding"

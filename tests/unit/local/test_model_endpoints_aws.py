@@ -16,8 +16,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.model_endpoints.process import start_model_endpoints
-from tests.unit.local import signing
-from tests.unit.local.signing import refused, send
+from tests.support import signing
+from tests.support.signing import refused, send
 
 LASTING = ("AKIAEXAMPLE", "lasting/secret")
 TEMPORARY = ("ASIAEXAMPLE", "temporary+secret", "token/with+signs==")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
-from tests.unit.local.signing import refused, send, signed
+from tests.support.signing import refused, send, signed
 
 KEY = ("AKIAEXAMPLE", "lasting/secret")
 LANGUAGE, SENTIMENT = "Comprehend_20171127.DetectDominantLanguage", "Comprehend_20171127.DetectSentiment"

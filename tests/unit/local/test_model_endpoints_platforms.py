@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from local.model_endpoints.keys import KEY_FAMILIES, bearer_fingerprint
 from local.model_endpoints.process import start_model_endpoints
-from tests.unit.local.signing import send, signed
+from tests.support.signing import send, signed
 
 KEY = "accepted-by-all"
 AWS = ("AKIAEXAMPLE", "lasting/secret")

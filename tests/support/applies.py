@@ -1,0 +1,51 @@
+"""What the tests of applying work with: a plan approved whole and applied stage by stage, as the DAG does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.reconcile.apply import Applying, apply_stage
+from opensearch_ml.reconcile.approval import Approved, approved
+from opensearch_ml.reconcile.results import Applied
+from opensearch_ml.resources.changes import Plan
+from tests.integration.fleet.conftest import World
+from tests.support.cluster import Cluster
+
+AT_ONCE = 4
+RUN = "run-1"
+
+
+def applying(world: World, *, token: str = RUN, conn_id: str = "opensearch_default") -> Applying:
+    """By a hook of its own, as each task has one."""
+    target, _ = world.catalog.fleet("t")
+    return Applying(OpenSearchMLHook(conn_id), world.catalog, target, None, None, token)
+
+
+def apply_plan(world: World, plan: Plan, *, token: str = RUN, conn_id: str = "opensearch_default") -> list[Applied]:
+    """Apply every stage of a plan, orphans too."""
+    done: list[Applied] = []
+    for stage in plan.stages():
+        done += apply_all(world, approved(stage), token=token, conn_id=conn_id)
+    return done
+
+
+def apply_all(
+    world: World, ones: Sequence[Approved], *, token: str = RUN, conn_id: str = "opensearch_default"
+) -> list[Applied]:
+    """Apply one stage."""
+    told: list[tuple[str, int, int]] = []
+    told_by = applying(world, token=token, conn_id=conn_id)
+    done = apply_stage(told_by, ones, at_once=AT_ONCE, on_done=lambda one, n, of: told.append((one.what, n, of)))
+    assert [one.what for one in done] == [one.what for one in ones]
+    assert [n for _, n, _ in told] == list(range(1, len(ones) + 1))
+    return done
+
+
+def outcomes(done: Sequence[Applied]) -> dict[str, str]:
+    return {one.what: one.outcome.value if one.outcome.value != "failed" else one.told for one in done}
+
+
+def counts(cluster: Cluster) -> dict[str, int]:
+    """How many objects there are."""
+    return {kind: len(cluster.search(kind)) for kind in ("connectors", "models", "model_groups")}
