@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.execution_time.context import InletEventsAccessor
 
+from opensearch_ml.base.outcome import Changed
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from opensearch_ml.base.outcome import Changed
 
 MODELS = AssetAlias("opensearch_ml_models")
 NOTED = "opensearch_ml_noted"

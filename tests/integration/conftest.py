@@ -12,6 +12,7 @@ import pytest
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
@@ -72,7 +73,7 @@ def make_blueprint(tmp_path: Path, endpoints: ModelEndpoints) -> Callable[..., B
             for key in parents:
                 node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
             node[last] = value
-        return Blueprint.parse(name, document, source=name)
+        return parse_blueprint(name, document, source=name)
 
     return make
 

@@ -12,6 +12,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import MLSettings, Target
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.sources import check_source
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model_group
@@ -154,7 +155,14 @@ def test_preflight_finds_exactly_the_access_fields_that_the_server_refuses(
     ensure_ml_settings(admin, before.as_cluster_settings())
     target = Target(name="tests", settings=wanted)
     with connections(openai_default=f'{{"conn_type": "http", "password": "{OPENAI_KEY}"}}'):
-        report = preflight(hook, admin, lambda: blueprint, target, aws_conn_id="aws_default")
+        report = preflight(
+            hook,
+            admin,
+            lambda: blueprint,
+            target,
+            aws_conn_id="aws_default",
+            check_source=lambda blueprint: check_source(blueprint, hook),
+        )
     told = "\n".join(map(str, report.problems))
     # What the run would go on to do.
     ensure_ml_settings(admin, wanted.as_cluster_settings())

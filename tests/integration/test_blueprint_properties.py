@@ -17,6 +17,7 @@ from opensearch_ml import cli
 from opensearch_ml.blueprint import loader as files
 from opensearch_ml.blueprint import placeholders, trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.cli.places import FINDINGS, OK
 from opensearch_ml.errors import InvalidBlueprint
 from opensearch_ml.hook import OpenSearchMLHook
@@ -47,7 +48,7 @@ SHAPELESS = "C4n4ry of no shape: $e^cret"  # nothing tells that this is a secret
 def accepted(document: Document) -> Blueprint | None:
     """The blueprint of a document, or None if it is refused."""
     try:
-        return Blueprint.parse("generated", copy.deepcopy(document), source="generated")
+        return parse_blueprint("generated", copy.deepcopy(document), source="generated")
     except InvalidBlueprint:
         return None
 

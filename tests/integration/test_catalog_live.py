@@ -23,6 +23,7 @@ from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.credentials import resolver
 from opensearch_ml.hook import OpenSearchMLHook
@@ -90,7 +91,7 @@ def with_keys(blueprint: Blueprint, key: AwsKey) -> Blueprint:
         if key.session_token:
             fields["session_token"] = "extra.aws_session_token"
         connector["credential"] = {part: {"conn_id": "aws_default", "field": field} for part, field in fields.items()}
-    return Blueprint.parse(blueprint.name, document, source=blueprint.name)
+    return parse_blueprint(blueprint.name, document, source=blueprint.name)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from opensearch_ml.blueprint.target import Target
 from opensearch_ml.errors import InUse, InvalidConnection, OpenSearchMLError, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
+from opensearch_ml.rotation.sources import check_source
 from opensearch_ml.steps.preflight import ELIGIBLE_ROLES, preflight
 from tests.integration.conftest import provision
 from tests.support.cluster import OPENAI_KEY, REPOSITORY, Cluster, connections
@@ -64,13 +65,27 @@ def test_a_role_of_several_is_enough(cluster36: Cluster, hook36: OpenSearchMLHoo
 def test_a_wrong_connection_is_told_once(blueprint: Blueprint) -> None:
     hook = OpenSearchMLHook("nobody")
     with connections(openai_default=OPENAI), pytest.raises(InvalidConnection, match="there is no connection nobody"):
-        preflight(hook, hook, lambda: blueprint, Target(name="t"), aws_conn_id="aws_default").conclude("a")
+        preflight(
+            hook,
+            hook,
+            lambda: blueprint,
+            Target(name="t"),
+            aws_conn_id="aws_default",
+            check_source=lambda blueprint: check_source(blueprint, hook),
+        ).conclude("a")
 
 
 def problems(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[OpenSearchMLError]:
     """What preflight has to say of a blueprint."""
     with connections(openai_default=OPENAI):
-        return preflight(hook, hook, lambda: blueprint, Target(name="t"), aws_conn_id="aws_default").problems
+        return preflight(
+            hook,
+            hook,
+            lambda: blueprint,
+            Target(name="t"),
+            aws_conn_id="aws_default",
+            check_source=lambda blueprint: check_source(blueprint, hook),
+        ).problems
 
 
 def test_a_model_under_another_name_is_refused_and_another_one_on_our_connector_is_not(

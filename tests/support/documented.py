@@ -9,6 +9,7 @@ from typing import Any
 from opensearch_ml.blueprint import loader
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog import stand_ins
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.importing.from_docs import Imported, import_text
 from opensearch_ml.resources import canonical
 
@@ -42,7 +43,7 @@ REFERENCE = {"conn_id": "example_default", "field": "password"}
 def parsed(imported: Imported) -> Blueprint:
     """The blueprint that the text is, variables without a default stood in for."""
     document = loader.parse(imported.yaml_text).content
-    return Blueprint.parse(imported.name, stand_ins.filled(document), source="imported")
+    return parse_blueprint(imported.name, stand_ins.filled(document), source="imported")
 
 
 def created(blueprint: Blueprint) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import Connection
 
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import Finding, InvalidBlueprint
 
 URL = "https://api.openai.com/v1/embeddings"
@@ -34,7 +35,7 @@ def document(connector: dict[str, Any] | None = None, **parts: Any) -> dict[str,
 
 def parsed(connector: dict[str, Any] | None = None, **parts: Any) -> Blueprint:
     """The blueprint of such a document."""
-    return Blueprint.parse("probe", document(connector, **parts), source="probe.yaml")
+    return parse_blueprint("probe", document(connector, **parts), source="probe.yaml")
 
 
 def refused(connector: dict[str, Any] | None = None, **parts: Any) -> InvalidBlueprint:
@@ -45,7 +46,7 @@ def refused(connector: dict[str, Any] | None = None, **parts: Any) -> InvalidBlu
 def refusal(written: Any) -> InvalidBlueprint:
     """The error for a document."""
     with pytest.raises(InvalidBlueprint) as caught:
-        Blueprint.parse("probe", written, source="probe.yaml")
+        parse_blueprint("probe", written, source="probe.yaml")
     return caught.value
 
 

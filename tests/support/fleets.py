@@ -8,6 +8,7 @@ from typing import Any
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.reconcile.desired import Desired
 from opensearch_ml.reconcile.plan import plan
@@ -51,7 +52,7 @@ def document(name: str = "chat", **changed: Any) -> dict[str, Any]:
 
 
 def blueprint(name: str = "chat", **changed: Any) -> Blueprint:
-    return Blueprint.parse(name, document(name, **changed), source=name)
+    return parse_blueprint(name, document(name, **changed), source=name)
 
 
 def mcp(name: str = "tools", **changed: Any) -> Blueprint:
@@ -62,7 +63,7 @@ def mcp(name: str = "tools", **changed: Any) -> Blueprint:
         "credential": {"key": {"conn_id": name}},
         "headers": {"Authorization": "Bearer ${credential.key}"},
     }
-    return Blueprint.parse(name, {"connector": {**connector, **changed}}, source=name)
+    return parse_blueprint(name, {"connector": {**connector, **changed}}, source=name)
 
 
 def connector(of: Blueprint, connector_id: str, *, created: int = 1, mark: str = RIGHT, **marks: str) -> dict[str, Any]:

@@ -23,6 +23,9 @@ PARTITIONS = {
 }
 ACCOUNT_ID = r"\d{12}"
 DOMAIN_NAME = r"[a-z][a-z0-9-]{2,27}"
+OPENSEARCH_SERVICE = "opensearchservice.amazonaws.com"  # its principal in IAM; older domains: es.amazonaws.com
+ARN = rf"arn:(?:{'|'.join(PARTITIONS)})"
+ROLE_ARN = ARN + r":iam::\d{12}:role/(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}"
 DOMAIN_FORM = "arn:aws:es:REGION:ACCOUNT:domain/NAME"
 DOMAIN_VARIABLES = ("region", "account_id", "partition", "dns_suffix", "domain_name")
 

@@ -8,8 +8,6 @@ Source: https://docs.opensearch.org/latest/ml-commons-plugin/remote-models/bluep
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -17,22 +15,17 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
+from opensearch_ml.base.arns import OPENSEARCH_SERVICE
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.expectation import Expectation
 from opensearch_ml.blueprint.fields import AccessMode, Headers, JavaInt, Lower, Name, Strict, Text, Upper
-from opensearch_ml.blueprint.findings import LITERAL_TAG, REFERENCE_TAG, findings_of, located
+from opensearch_ml.blueprint.findings import LITERAL_TAG, REFERENCE_TAG
 from opensearch_ml.blueprint.registration import Model, ModelGroup
 from opensearch_ml.blueprint.rotation import RotationSection
-from opensearch_ml.catalog import malformed
-from opensearch_ml.checks import all_checks
-from opensearch_ml.checks.secrets import of_unread
-from opensearch_ml.errors import Finding, InvalidBlueprint
-from opensearch_ml.iam import policies
 
 __all__ = ["Action", "Blueprint", "Connector", "CredentialReference", "Model", "ModelGroup", "SmokeTest"]
 
@@ -216,7 +209,7 @@ class IamRoleSection(Strict):
 
     manage: bool = Field(default=True, description="False: the role is compared and told, never written")
     trusted_services: list[ServicePrincipal] = Field(
-        default=[policies.SERVICE], min_length=1, description="Older domains: es.amazonaws.com"
+        default=[OPENSEARCH_SERVICE], min_length=1, description="Older domains: es.amazonaws.com"
     )
     statements: list[dict[str, Any]] = Field(
         default_factory=list, description="IAM statements, verbatim, for what the connector's URLs do not tell"
@@ -259,45 +252,6 @@ class Blueprint(Strict):
     def _empty_section(cls, value: Any) -> Any:
         return {} if value is None else value  # `iam_role:` with nothing after it is meant as a section
 
-    @classmethod
-    def parse(cls, name: str, document: Any, *, source: str, lines: Mapping[str, int] | None = None) -> Blueprint:
-        """Check a parsed document and return the blueprint.
-
-        :param document: the document, its ``${variables.x}`` filled.
-        :param source: where it comes from, for the message.
-        :param lines: the lines of its fields (`documents.Document.lines`), for the findings.
-        :raises InvalidBlueprint: with all findings at once.
-        """
-        blueprint, findings = cls.examined(name, document)
-        if findings or blueprint is None:
-            raise InvalidBlueprint(source, located(findings, lines or {}))
-        return blueprint
-
-    @classmethod
-    def examined(
-        cls, name: str, document: Any, version: tuple[int, ...] | None = None
-    ) -> tuple[Blueprint | None, list[Finding]]:
-        """Return the blueprint that a parsed document is, and everything that is wrong with it.
-
-        :param version: the cluster's; None passes over what only some versions know.
-        :return: a blueprint mended by guesses (`malformed`) if the document is malformed, or None if none helped.
-        """
-        if not isinstance(document, Mapping):
-            return None, findings_of("", "is not a mapping", "Start with `connector:`.")
-        findings = []
-        if "name" in document:
-            findings += findings_of("name", "is the file's own name, and is not written in it", "Remove it.")
-        whole = {**document, "name": name}
-        try:
-            blueprint = cls.model_validate(whole)
-        except ValidationError as error:
-            mended = malformed.mended(cls, _listed(whole), error)
-            findings += findings_of(error, cls) + mended.findings
-            findings += mended.told(all_checks.findings(mended.part, version, mended.guessed) if mended.part else [])
-            findings += of_unread(mended.taken_out)
-            return mended.part, _as_written(findings, document)
-        return blueprint, _as_written([*findings, *all_checks.findings(blueprint, version)], document)
-
     @property
     def supplied(self) -> tuple[str, ...]:
         """The keys of the credential that the source in ``rotation`` gives: no references are written for them."""
@@ -333,21 +287,3 @@ class Blueprint(Strict):
             given = next((p for p in self.trusted_endpoints or () if trusted_endpoints.covers(p, example)), None)
             pairs.append((given or trusted_endpoints.derive(url, parameters), example))
         return pairs
-
-
-def _listed(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document whose one expectation is a list of one, as `SmokeTest` has it."""
-    test = document.get("smoke_test")
-    if not isinstance(test, Mapping) or not isinstance(test.get("expect"), Mapping):
-        return document
-    return {**document, "smoke_test": {**test, "expect": [test["expect"]]}}
-
-
-def _as_written(findings: list[Finding], document: Mapping[str, Any]) -> list[Finding]:
-    """Return findings with the paths that the file has: what stands alone there is in no list, and in no mapping."""
-    if _listed(document) is not document:
-        findings = [replace(one, path=re.sub(r"^(smoke_test\.expect)\.0(?=\.|$)", r"\1", one.path)) for one in findings]
-    model = document.get("model")
-    if isinstance(model, Mapping) and isinstance(model.get("group"), str):
-        findings = [replace(one, path=re.sub(r"^(model\.group)\.name$", r"\1", one.path)) for one in findings]
-    return findings

@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from opensearch_ml.base.arns import ROLE_ARN
 from opensearch_ml.blueprint.fields import Strict
-from opensearch_ml.checks.aws import ROLE_ARN
 
 Source = Literal["connection", "secrets_manager", "iam_user_key", "assume_role"]
 

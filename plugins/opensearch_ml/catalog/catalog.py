@@ -14,6 +14,7 @@ from opensearch_ml.blueprint.loader import Document
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog import stand_ins
+from opensearch_ml.catalog.validation import examine_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.errors import Finding, InvalidBlueprint, InvalidTarget, NoSuchBlueprint
 
@@ -196,7 +197,7 @@ def checked(
     :param takes_domain_arn: whoever asks has an option for it, which the findings may name.
     """
     if not isinstance(document.content, Mapping):
-        return Checked(None, Blueprint.examined(path.stem, document.content)[1])
+        return Checked(None, examine_blueprint(path.stem, document.content)[1])
     defaults = document.content.get("variables")
     variables = {
         **(defaults if isinstance(defaults, Mapping) else {}),
@@ -222,7 +223,7 @@ def checked(
         filled = stand_ins.filled({**written, "variables": variables})
     if "variables" in document.content:
         filled["variables"] = defaults
-    blueprint, found = Blueprint.examined(path.stem, filled, version)
+    blueprint, found = examine_blueprint(path.stem, filled, version)
     for where, variable in missed:
         if target or needs_values:
             findings.append(_without_value(where, variable, target, targets_folder, takes_domain_arn))

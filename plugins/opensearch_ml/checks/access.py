@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from opensearch_ml.blueprint.models import Blueprint, Connector
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 
 def findings(blueprint: Blueprint) -> Iterator[Finding]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint
 
 OF_A_BATCH = ("batch_predict_status", "cancel_batch_predict")
 

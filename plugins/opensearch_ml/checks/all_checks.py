@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.checks.access import findings as access
 from opensearch_ml.checks.actions import findings as actions
@@ -26,9 +26,6 @@ from opensearch_ml.checks.rotation import findings as rotation
 from opensearch_ml.checks.secrets import findings as secrets
 from opensearch_ml.checks.texts import findings as texts
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint
 
 # What is told of one field alone, whatever the others are.
 ALONE = (texts, secrets, literals, headers, functions, urls)

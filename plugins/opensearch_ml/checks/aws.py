@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opensearch_ml.base.arns import PARTITIONS
+from opensearch_ml.base.arns import ARN, PARTITIONS, ROLE_ARN
 from opensearch_ml.blueprint import placeholders, trusted_endpoints
 from opensearch_ml.blueprint.findings import nearest
+from opensearch_ml.blueprint.models import Blueprint, Connector
 from opensearch_ml.errors import Finding
 from opensearch_ml.iam import permissions
 
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint, Connector
-
-ARN = rf"arn:(?:{'|'.join(PARTITIONS)})"
-ROLE_ARN = ARN + r":iam::\d{12}:role/(?:[\w+=,.@-]+/)*[\w+=,.@-]{1,64}"
 WORD = r"[a-z0-9-]+"
 # Parts of a credential that are no secret, and what they look like.
 LITERALS = {

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.models import Action, Blueprint
 from opensearch_ml.blueprint.placeholders import PLACEHOLDER, as_text
 from opensearch_ml.checks import request_body
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Action, Blueprint
 
 
 def findings(blueprint: Blueprint) -> Iterator[Finding]:

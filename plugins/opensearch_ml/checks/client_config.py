@@ -7,12 +7,9 @@ which 429 and 503 of other platforms lack) and main CertificateProcessor.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from opensearch_ml.blueprint.models import Blueprint, ClientConfig, Connector
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint, ClientConfig, Connector
 
 OF_RETRIES = ("retry_backoff_millis", "retry_timeout_seconds", "retry_backoff_policy")
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.findings import closest
+from opensearch_ml.blueprint.models import Blueprint, Connector
 from opensearch_ml.checks import aws
 from opensearch_ml.checks.texts import templates
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 MARK_PREFIX = "opensearch_ml_"
 REFERENCE_HINT = "{conn_id: my_connection, field: password}"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint
 
 
 def urls(blueprint: Blueprint) -> Iterator[Finding]:

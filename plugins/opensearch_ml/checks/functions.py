@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.findings import nearest
+from opensearch_ml.blueprint.models import Action, Blueprint
 from opensearch_ml.blueprint.placeholders import as_text
 from opensearch_ml.checks import painless, versions
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Action, Blueprint
 
 PRE, POST = "pre_process_function", "post_process_function"
 NAME_ALONE = re.compile(r"(?!(?:params|ctx)\b)[A-Za-z_]\w*(?:\.\w+)+")

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.fields import Headers
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.fields import Headers
-    from opensearch_ml.blueprint.models import Blueprint
 
 # A caller of predict could set these; 3.7 refuses them.
 NEVER_DYNAMIC = frozenset(

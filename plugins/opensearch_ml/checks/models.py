@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.blueprint.registration import Guardrail, Guardrails, Interface, ModelConfig
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint
-    from opensearch_ml.blueprint.registration import Guardrail, Guardrails, Interface, ModelConfig
 
 FIELDS = {"local_regex": ("stop_words", "regex"), "model": ("model_id", "response_filter", "response_validation_regex")}
 JAVA_ONLY = re.compile(r"\\[pPQEhHRXGzA]|&&|[*+?}]\+|\(\?>")  # not judged: Python reads these otherwise, or not at all

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint
 
 MCP_ENDPOINTS = {"mcp_sse": "sse_endpoint", "mcp_streamable_http": "endpoint"}
 

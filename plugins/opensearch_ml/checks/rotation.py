@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from opensearch_ml.blueprint.models import Blueprint, Connector
 from opensearch_ml.blueprint.rotation import FIELDS_OF, NEEDED, RotationSection
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 SIGNING = {"access_key", "secret_key", "session_token", "roleArn"}
 SECRET_HINT = "{secret_id: prod/my_platform, key: api_key}"  # noqa: S105 the form of a reference

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opensearch_ml.base import secret_patterns
 from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.findings import FIELD_LIKE
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.checks.credentials import REFERENCE_HINT
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint
 
 BETWEEN = "\0"  # neither a part of a word nor white space, so that each text has its own beginning and end
 PROBLEM = "holds a literal secret, or stands where one does; whoever reads the file or the connector can read it"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.findings import closest
+from opensearch_ml.blueprint.models import Blueprint, Connector
 from opensearch_ml.blueprint.placeholders import as_text
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 # From 3.1 on the server refuses names and descriptions with anything else. Source: ml-commons 3.6 StringUtils.
 PLAIN_TEXT = re.compile(r"""[\w \t\n\r.,!?():@\-/'"]*""")

@@ -6,14 +6,11 @@ Source: ml-commons, each release branch; what 2.19.1 and 3.6.0 do.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from opensearch_ml.blueprint import placeholders
+from opensearch_ml.blueprint.models import Blueprint, Connector
 from opensearch_ml.checks import request_body
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint, Connector
 
 Version = tuple[int, ...]
 

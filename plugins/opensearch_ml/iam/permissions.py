@@ -12,16 +12,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 from opensearch_ml.base.arns import Arn
 from opensearch_ml.blueprint import placeholders, trusted_endpoints
+from opensearch_ml.blueprint.models import Action, Blueprint, Connector
 from opensearch_ml.blueprint.placeholders import as_text
 from opensearch_ml.errors import Finding
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Action, Blueprint, Connector
 
 # Operations whose service knows no resource, or none but optional ones: only these are allowed on `*`.
 NOTHING_FINER = {

@@ -29,7 +29,6 @@ from opensearch_ml.blueprint.placeholders import as_text
 from opensearch_ml.iam.permissions import Permission
 
 VERSION = "2012-10-17"
-SERVICE = "opensearchservice.amazonaws.com"  # older domains: es.amazonaws.com
 OUR_SID = "OpenSearchML"
 ASSUME_ROLE = "sts:AssumeRole"
 SOURCE_ACCOUNT, SOURCE_ARN = "aws:SourceAccount", "aws:SourceArn"

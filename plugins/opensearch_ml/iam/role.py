@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opensearch_ml.base.arns import Arn, DomainArn
+from opensearch_ml.base.arns import OPENSEARCH_SERVICE, Arn, DomainArn
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import Finding, InvalidBlueprint
 from opensearch_ml.iam import permissions, policies
-
-if TYPE_CHECKING:
-    from opensearch_ml.blueprint.models import Blueprint
 
 POLICY_PREFIX = "opensearch_ml-"
 POLICY_NAME_LENGTH = 128  # IAM's limit
@@ -60,7 +58,7 @@ def role_for(blueprint: Blueprint, domain: DomainArn) -> IamRole | None:
         arn=written,
         name=name,
         path=f"{path}/",
-        services=tuple(section.trusted_services if section else [policies.SERVICE]),
+        services=tuple(section.trusted_services if section else [OPENSEARCH_SERVICE]),
         domain=domain,
         permissions=policies.permission_policy(needed, section.statements if section else ()),
         policy_name=policy_name(blueprint.name, domain),

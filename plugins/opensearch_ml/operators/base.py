@@ -5,24 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from opensearch_ml.aws.access import DEFAULT_CONNECTION
+from opensearch_ml.base.outcome import Changed
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog import folders
 from opensearch_ml.credentials import resolver
+from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import Final, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import until_effective
 from opensearch_ml.rotation.sources import supply_for
 from opensearch_ml.steps.explain import explain
-
-if TYPE_CHECKING:
-    from opensearch_ml.base.outcome import Changed
-    from opensearch_ml.credentials.initial import Supply
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from opensearch_ml.aws.access import DEFAULT_CONNECTION, AwsAccess
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.iam.ensure_role import WAIT_S, delete_iam_role, ensure_iam_role, role_on
 from opensearch_ml.links import OpenSearchIamRoleLink
 from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, fail_fast
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from opensearch_ml.blueprint.models import Blueprint
 
 
 class OpenSearchIamRoleOperator(OpenSearchMLBlueprintOperator):

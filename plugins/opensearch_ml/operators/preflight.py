@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opensearch_ml.aws.access import DEFAULT_CONNECTION
 from opensearch_ml.catalog import folders
 from opensearch_ml.operators.base import OpenSearchMLAdminOperator, OpenSearchMLBlueprintOperator, fail_fast
+from opensearch_ml.rotation.sources import check_source
 from opensearch_ml.steps.preflight import preflight
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class OpenSearchPreflightOperator(OpenSearchMLAdminOperator, OpenSearchMLBluepri
             self.load,
             folders.catalog().target(self.opensearch_conn_id),
             aws_conn_id=self.aws_conn_id,
+            check_source=partial(check_source, hook=self.hook, aws_conn_id=self.aws_conn_id),
         )
         for seen in report.seen:
             self.log.info("%s", seen)

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, D
 from opensearch_ml import notifications
 from opensearch_ml.assets import MODELS, asset_of
 from opensearch_ml.aws.access import DEFAULT_CONNECTION
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog import folders
 from opensearch_ml.errors import NoSuchBlueprint
 from opensearch_ml.links import OpenSearchModelLink
@@ -36,8 +37,6 @@ from opensearch_ml.steps.model import made_from
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from opensearch_ml.blueprint.models import Blueprint
 
 NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")  # Airflow's default for scheduler.allowed_run_id_pattern
 STANDINGS = "opensearch_ml_standings"

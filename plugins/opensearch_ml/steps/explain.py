@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opensearch_ml.aws import domain as domains
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.aws.policy_evaluation import decide
 from opensearch_ml.aws.refusals import ANONYMOUS, RefusedAction, refused_action
-from opensearch_ml.base.arns import Arn, Principal, principal_of
+from opensearch_ml.base.arns import OPENSEARCH_SERVICE, Arn, Principal, principal_of
 from opensearch_ml.errors import (
     AuthenticationFailed,
     NotFound,
@@ -26,11 +26,9 @@ from opensearch_ml.errors import (
     RemoteModelRefused,
     Unreachable,
 )
+from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.iam import cli_commands, grants, policies, queries
 from opensearch_ml.steps.role_mapping import ML_ROLE
-
-if TYPE_CHECKING:
-    from opensearch_ml.hook import OpenSearchMLHook
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +196,8 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
         return missing
     if refused.explicit_deny:
         return _denied(error, refused, principal, hook.aws)
-    decision = queries.decision_for(hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: policies.SERVICE})
+    passed_to = {grants.PASSED_TO: OPENSEARCH_SERVICE}
+    decision = queries.decision_for(hook.aws, principal, refused.action, role_arn, passed_to)
     if decision == "allowed":
         return NotYetEffective(
             f"{principal.arn} may pass {role_arn} by its policies, and AWS does not go by them yet",
@@ -206,9 +205,9 @@ def _may_not_pass(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSe
             fix=NOT_YET,
         )
     return PermissionDenied(
-        f"{principal.arn} may not pass {role_arn} to {policies.SERVICE}",
-        evidence=_and_why(error, hook.aws, principal, refused.action, role_arn, {grants.PASSED_TO: policies.SERVICE}),
-        fix=grants.how_to_allow(principal, [grants.pass_role(role_arn, policies.SERVICE)]),
+        f"{principal.arn} may not pass {role_arn} to {OPENSEARCH_SERVICE}",
+        evidence=_and_why(error, hook.aws, principal, refused.action, role_arn, passed_to),
+        fix=grants.how_to_allow(principal, [grants.pass_role(role_arn, OPENSEARCH_SERVICE)]),
     )
 
 
@@ -242,7 +241,7 @@ def _not_trusted(error: OpenSearchMLError, refused: RefusedAction, hook: OpenSea
         return None
     trust = role["AssumeRolePolicyDocument"]
     # Older domains call as another service.
-    service = refused.principal if refused.principal.endswith(".amazonaws.com") else policies.SERVICE
+    service = refused.principal if refused.principal.endswith(".amazonaws.com") else OPENSEARCH_SERVICE
     if problem := policies.trust_problem(trust, service, domain):
         wanted = policies.with_trust(trust, domain, [service])
         return PermissionDenied(

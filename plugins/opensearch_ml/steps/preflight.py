@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from opensearch_ml.blueprint.models import Blueprint, Connector, ModelGroup
@@ -15,15 +14,13 @@ from opensearch_ml.errors import (
     InvalidBlueprint,
     OpenSearchMLError,
     PermissionDenied,
-    PreflightFailed,
     RequestRefused,
-    Transient,
 )
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.sources import supplying_source
 from opensearch_ml.steps import preflight_aws
 from opensearch_ml.steps.explain import ADMINISTRATOR, explain, how_to_map
 from opensearch_ml.steps.model import made_from, under_another_name
+from opensearch_ml.steps.preflight_report import Report
 from opensearch_ml.steps.role_mapping import ML_ROLE, wanted_mappings
 
 T = TypeVar("T")
@@ -34,42 +31,6 @@ ACCESS_SWITCHES = {"connector": "connector_access_control_enabled", "model.group
 ACCESS_FIELDS = ("access_mode", "backend_roles", "add_all_backend_roles")
 
 
-@dataclass
-class Report:
-    """What was asked, and how it stands.
-
-    :param problems: what would go wrong.
-    :param seen: what is well, and what could not be checked, one sentence each.
-    """
-
-    problems: list[OpenSearchMLError] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
-
-    def ask(self, question: Callable[[], T]) -> T | None:
-        """Return the answer; None where asking failed, which then is one of the problems."""
-        try:
-            return question()
-        except OpenSearchMLError as error:
-            self.problems.append(error)
-            return None
-
-    def conclude(self, name: str) -> None:
-        """Raise what was found.
-
-        :param name: the blueprint's.
-        :raises Transient: nothing but what may pass, so that the task is tried again.
-        :raises OpenSearchMLError: the one problem, or `PreflightFailed` with all of them.
-        """
-        # Several questions may meet the same wrong connection.
-        problems = list({str(problem): problem for problem in self.problems}.values())
-        if not problems:
-            return
-        lasting = [problem for problem in problems if not isinstance(problem, Transient)]
-        if len(problems) == 1 or not lasting:
-            raise problems[0]
-        raise PreflightFailed(name, [*lasting, *(one for one in problems if one not in lasting)])
-
-
 def preflight(
     hook: OpenSearchMLHook,
     admin_hook: OpenSearchMLHook,
@@ -77,12 +38,14 @@ def preflight(
     target: Target,
     *,
     aws_conn_id: str,
+    check_source: Callable[[Blueprint], str | None],
 ) -> Report:
     """Ask whatever can be asked of the blueprint, its credential, AWS and the cluster; nothing is written.
 
     :param admin_hook: of the connection that writes settings and role mappings; may be the same.
     :param load: reads and checks the blueprint.
     :param aws_conn_id: of the AWS connection that makes the connector's role.
+    :param check_source: checks the source that gives the first credential (`rotation.sources.check_source`).
     """
     report = Report()
     blueprint = report.ask(load)
@@ -91,7 +54,7 @@ def preflight(
         report.seen.append(
             f"blueprint {blueprint.name} is valid" + (f", its {count} references resolve" if count else "")
         )
-    if blueprint and (source := supplying_source(blueprint, hook, aws_conn_id)) and (seen := report.ask(source.check)):
+    if blueprint and (seen := report.ask(lambda: check_source(blueprint))):
         report.seen.append(seen)
     if preflight_aws.check(report, hook, aws_conn_id, blueprint):
         _cluster(report, hook, admin_hook, blueprint, target)

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 from opensearch_ml.aws import domain as domains
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.aws.domain import Domain
 from opensearch_ml.aws.policy_evaluation import Decision, decide
 from opensearch_ml.aws.refusals import refused_action
-from opensearch_ml.base.arns import DomainArn, Principal, principal_of
+from opensearch_ml.base.arns import OPENSEARCH_SERVICE, DomainArn, Principal, principal_of
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.credentials.resolver import TEMPORARY
 from opensearch_ml.errors import Final, InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
+from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.iam import grants, policies, queries
 from opensearch_ml.iam.cli_commands import MAKING
 from opensearch_ml.iam.ensure_role import role_on, what_lacks
 from opensearch_ml.iam.role import IamRole
-
-if TYPE_CHECKING:
-    from opensearch_ml.hook import OpenSearchMLHook
-    from opensearch_ml.steps.preflight import Report
+from opensearch_ml.steps.preflight_report import Report
 
 ENDPOINT_PATH = re.compile(r"/endpoints/(?P<name>[^/?]+)/(?:async-)?invocations")
 
@@ -56,7 +53,7 @@ def check(report: Report, hook: OpenSearchMLHook, aws_conn_id: str, blueprint: B
     # A domain that is not there, not reached or closed to the caller has nothing to say.
     answers = len(report.problems) == before
     if role:
-        _ask_all(report, access, principal, [("iam:PassRole", role.arn, {grants.PASSED_TO: policies.SERVICE})])
+        _ask_all(report, access, principal, [("iam:PassRole", role.arn, {grants.PASSED_TO: OPENSEARCH_SERVICE})])
     return answers
 
 

@@ -11,7 +11,7 @@ import pytest
 from local.aws_account.process import AwsAccount, start_aws_account
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.base.arns import DomainArn
-from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.iam.role import IamRole, role_for
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -96,7 +96,7 @@ def document(**parts: Any) -> dict[str, Any]:
 
 def role(name: str = "embedding", *, domain: str = DOMAIN, **parts: Any) -> IamRole:
     """The role of such a blueprint on a domain."""
-    found = role_for(Blueprint.parse(name, document(**parts), source=name), DomainArn.parse(domain))
+    found = role_for(parse_blueprint(name, document(**parts), source=name), DomainArn.parse(domain))
     assert found
     return found
 

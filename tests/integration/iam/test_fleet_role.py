@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from local.aws_account.process import AwsAccount
-from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile import actions, planning
 from opensearch_ml.reconcile.apply import Applying
@@ -42,7 +42,7 @@ def test_a_role_that_has_drifted_is_mended(
     cluster = {"conn_type": "opensearch", "host": "search.example.com"}
     extra = {"domain_arn": DOMAIN, "aws_conn_id": "aws_default"}
     monkeypatch.setenv("AIRFLOW_CONN_OPENSEARCH_DEFAULT", json.dumps({**cluster, "extra": extra}))
-    hook, blueprint = OpenSearchMLHook(), Blueprint.parse("embedding", document(), source="embedding")
+    hook, blueprint = OpenSearchMLHook(), parse_blueprint("embedding", document(), source="embedding")
     lacks = planning._role_lacks(hook, None)
     applying = Applying(hook, Catalog.__new__(Catalog), Target(name="t"), None, None, "run-1")
     assert lacks

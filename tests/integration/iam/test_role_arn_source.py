@@ -9,7 +9,7 @@ import pytest
 
 from local.aws_account.process import AwsAccount
 from opensearch_ml.aws.access import AwsAccess
-from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials.fingerprint import fingerprint
 from opensearch_ml.errors import NotFound, OpenSearchMLError, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
@@ -31,7 +31,7 @@ def hook() -> Iterator[OpenSearchMLHook]:
 
 @pytest.fixture
 def source(hook: OpenSearchMLHook, access: AwsAccess) -> RoleArnSource:
-    made = source_for(Blueprint.parse("embedding", document(), source="embedding"), hook)
+    made = source_for(parse_blueprint("embedding", document(), source="embedding"), hook)
     assert isinstance(made, RoleArnSource)
     return made
 
@@ -107,7 +107,7 @@ def test_the_source_is_the_blueprints_to_say(hook: OpenSearchMLHook) -> None:
             written.pop("iam_role")
             needed = {"user_name": "models"} if section == "iam_user_key" else {"role_arn": ROLE}
             written["rotation"] = {"source": section, **needed}
-        blueprint = Blueprint.parse("embedding", written, source="embedding")
+        blueprint = parse_blueprint("embedding", written, source="embedding")
         assert source_for(blueprint, hook).name == name
         assert (supply_for(blueprint, hook) is not None) == (section is not None)
 
@@ -116,4 +116,4 @@ def test_a_role_behind_a_reference_is_a_secret_like_any_other(hook: OpenSearchML
     written = document()
     written["connector"]["credential"] = {"roleArn": {"conn_id": "of_the_model"}}
     written.pop("iam_role")
-    assert isinstance(source_for(Blueprint.parse("embedding", written, source="embedding"), hook), ConnectionSource)
+    assert isinstance(source_for(parse_blueprint("embedding", written, source="embedding"), hook), ConnectionSource)

@@ -10,6 +10,7 @@ import pytest
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.integration.conftest import provision
 from tests.support.cluster import REPOSITORY, Cluster
@@ -38,7 +39,7 @@ def chat(tmp_path: Path, keys: ModelEndpoints) -> Callable[..., Blueprint]:
         document["inline"] = inline
         document["connector"]["client_config"] = {"connection_timeout": 2, "read_timeout": read_timeout}
         document["connector"].update(connector)
-        return Blueprint.parse("openai_chat", document, source="openai_chat")
+        return parse_blueprint("openai_chat", document, source="openai_chat")
 
     return make
 

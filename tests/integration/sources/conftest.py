@@ -14,6 +14,7 @@ import pytest
 
 from local.aws_account.process import AwsAccount
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.integration.iam.conftest import _account, access, account, connect  # noqa: F401 fixtures
 from tests.support.cluster import connections
@@ -54,7 +55,7 @@ def signing(name: str = "embedding", **rotation: Any) -> Blueprint:
         },
         "rotation": rotation,
     }
-    return Blueprint.parse(name, document, source=name)
+    return parse_blueprint(name, document, source=name)
 
 
 def with_secret(*, source: str = "secrets_manager", secret_id: str = SECRET, key: str | None = "api_key") -> Blueprint:
@@ -76,7 +77,7 @@ def with_secret(*, source: str = "secrets_manager", secret_id: str = SECRET, key
         },
         "rotation": {"source": source},
     }
-    return Blueprint.parse("chat", document, source="chat")
+    return parse_blueprint("chat", document, source="chat")
 
 
 def killed_at(work: Callable[[Callable[[Enum, str], None]], object], step: Enum, when: str) -> bool:

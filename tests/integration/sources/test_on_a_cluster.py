@@ -17,12 +17,13 @@ from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import InUse, PermissionDenied, RequestRefused, RotationFailed, UntrustedEndpoint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.record import Limits, RotationRecord
-from opensearch_ml.rotation.sources import source_for, supply_for
+from opensearch_ml.rotation.sources import check_source, source_for, supply_for
 from opensearch_ml.rotation.sources.iam_user_key import KeyStep
 from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.key_notes import mark_of
@@ -86,7 +87,7 @@ def embedding(platform: ModelEndpoints) -> Callable[..., Blueprint]:
         del document["connector"]["credential"]
         document["connector"]["actions"][0]["url"] = f"{platform.url}/endpoints/{ENDPOINT}/invocations"
         document["connector"]["client_config"] = {"connection_timeout": 2, "read_timeout": read_timeout}
-        return Blueprint.parse("embedding", {**document, **parts, "rotation": rotation}, source="embedding")
+        return parse_blueprint("embedding", {**document, **parts, "rotation": rotation}, source="embedding")
 
     return make
 
@@ -172,7 +173,14 @@ def test_preflight_asks_the_source_before_anything_is_written(
     blueprint = embedding(rotation)
 
     def report() -> Report:
-        return preflight(hook36, hook36, lambda: blueprint, Target(name="tests"), aws_conn_id="aws_default")
+        return preflight(
+            hook36,
+            hook36,
+            lambda: blueprint,
+            Target(name="tests"),
+            aws_conn_id="aws_default",
+            check_source=lambda blueprint: check_source(blueprint, hook36),
+        )
 
     assert report().problems == []
     account.set_user_statements("caller-of-aws_default", [])
@@ -287,7 +295,7 @@ def chat(platform: ModelEndpoints, account: AwsAccount) -> Blueprint:
     document["connector"]["client_config"] = {"connection_timeout": 2, "read_timeout": 1}
     account.client("secretsmanager").create_secret(Name=SECRET, SecretString=json.dumps({"api_key": "sk-c4n4ry-old"}))
     platform.replace_keys({"openai": ["sk-c4n4ry-old", "sk-c4n4ry-new"]})
-    return Blueprint.parse("chat", {**document, "rotation": {"source": "secrets_manager"}}, source="chat")
+    return parse_blueprint("chat", {**document, "rotation": {"source": "secrets_manager"}}, source="chat")
 
 
 def labelled(account: AwsAccount) -> dict[str, str]:

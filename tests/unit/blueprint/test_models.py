@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from opensearch_ml.blueprint import trusted_endpoints
-from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import InvalidBlueprint
 from tests.support.examples import URL, action, document, only, parsed, paths, refusal, refused
 
@@ -132,13 +132,13 @@ def test_a_reference_says_in_words_where_the_secret_is():
 
 @pytest.mark.parametrize("name", ["openai_chat", "a", "A.b-c_1", "1", "x" * 128])
 def test_a_stem_of_plain_characters_is_a_name(name):
-    assert Blueprint.parse(name, document(), source="x").name == name
+    assert parse_blueprint(name, document(), source="x").name == name
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a b", "ä", "a/b", "a\n", "${x}", "x" * 129])
 def test_any_other_stem_is_a_finding(name):
     with pytest.raises(InvalidBlueprint, match="name: is the file's name without its ending"):
-        Blueprint.parse(name, document(), source="x")
+        parse_blueprint(name, document(), source="x")
 
 
 @pytest.mark.parametrize("name", ["predict", "EXECUTE", "a b", "x" * 65, ""])

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from opensearch_ml.blueprint import loader
-from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import examine_blueprint, parse_blueprint
 from opensearch_ml.errors import InvalidBlueprint
 from tests.support.bad_blueprints import GOOD
 from tests.support.examples import CANARY, action, document, refusal
@@ -40,7 +40,7 @@ smoke_test:
 def test_all_mistakes_of_a_file_are_told_at_once_each_in_its_own_line():
     read = loader.parse(SIX)
     with pytest.raises(InvalidBlueprint) as caught:
-        Blueprint.parse("six", read.content, source="six.yaml", lines=read.lines)
+        parse_blueprint("six", read.content, source="six.yaml", lines=read.lines)
     assert [(one.path, one.line) for one in caught.value.findings if one.path != "smoke_test.parameters.host"] == [
         ("connector.protocol", 4),
         ("connector.parameters.api_key", 6),
@@ -92,7 +92,7 @@ def test_a_malformed_field_leads_to_findings_about_itself_alone(name):
     kind, section, field, wrong = WRONG[name]
     written = copy.deepcopy(GOOD[kind])
     written[section][field] = wrong
-    _, findings = Blueprint.examined("probe", written)
+    _, findings = examine_blueprint("probe", written)
     others = [one for one in findings if not one.path.startswith(f"{section}.{field}")]
     malformed = any("Input should" in one.problem for one in findings)
     assert not (malformed and others), findings

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.checks.texts import MAX_VALUE_BYTES
 from tests.support import seeds
@@ -24,7 +24,7 @@ def accepted(connector=None, **parts) -> bool:
 
 @pytest.mark.parametrize("name", seeds.AS_THEY_STAND)
 def test_a_documented_connector_is_valid_as_it_stands(name):
-    assert Blueprint.parse(name, {"connector": seeds.AS_THEY_STAND[name]}, source=name)
+    assert parse_blueprint(name, {"connector": seeds.AS_THEY_STAND[name]}, source=name)
 
 
 @pytest.mark.parametrize("name", seeds.HOST_IN_A_PARAMETER)
@@ -41,7 +41,7 @@ def test_it_is_valid_once_its_host_is_written_out(name):
     for parameter in ("endpoint", "region"):
         first["url"] = first["url"].replace(f"${{parameters.{parameter}}}", connector["parameters"].get(parameter, ""))
     for inline in (False, True):
-        assert Blueprint.parse(name, {"connector": connector, "inline": inline}, source=name)
+        assert parse_blueprint(name, {"connector": connector, "inline": inline}, source=name)
 
 
 def test_a_template_that_nobody_filled_is_refused_where_it_is_empty():

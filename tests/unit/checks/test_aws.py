@@ -3,8 +3,8 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
+from opensearch_ml.base.arns import OPENSEARCH_SERVICE
 from opensearch_ml.checks import aws
-from opensearch_ml.iam import policies
 from tests.support.examples import action, document, only, parsed, paths, refusal, refused
 
 ROLE = "arn:aws:iam::111122223333:role/opensearch-sagemaker-role"
@@ -194,7 +194,7 @@ def test_the_signing_names_are_those_that_botocore_signs_with():
 def test_the_section_may_be_empty(section):
     blueprint = parsed(signed(), iam_role=section)
     assert blueprint.iam_role
-    assert blueprint.iam_role.trusted_services == [policies.SERVICE]
+    assert blueprint.iam_role.trusted_services == [OPENSEARCH_SERVICE]
     assert blueprint.iam_role.manage is (section != {"manage": False})
     assert parsed(signed()).iam_role is None
 

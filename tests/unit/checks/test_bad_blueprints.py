@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint import loader
-from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.errors import Finding, InvalidBlueprint
 from tests.support.bad_blueprints import CASES, GOOD, SECRETS, changed, stood_in
@@ -17,15 +17,15 @@ from tests.support.bad_blueprints import CASES, GOOD, SECRETS, changed, stood_in
 def found(case: dict[str, Any]) -> tuple[list[Finding], str]:
     """All findings, and everything that is shown of them."""
     if "version" in case:
-        blueprint = Blueprint.parse("probe", changed(case), source="probe.yaml")
+        blueprint = parse_blueprint("probe", changed(case), source="probe.yaml")
         findings = versions.findings(blueprint, tuple(int(part) for part in case["version"].split(".")))
         return findings, str(findings)
     try:
         if "text" in case:
             read = loader.parse(stood_in(case["text"]), is_json=case.get("json", False))
-            Blueprint.parse("probe", read.content, source="probe.yaml", lines=read.lines)
+            parse_blueprint("probe", read.content, source="probe.yaml", lines=read.lines)
         else:
-            Blueprint.parse("probe", changed(case), source="probe.yaml")
+            parse_blueprint("probe", changed(case), source="probe.yaml")
     except loader.Unreadable as unreadable:
         return [unreadable.finding], str(unreadable.finding)
     except InvalidBlueprint as invalid:
@@ -35,7 +35,7 @@ def found(case: dict[str, Any]) -> tuple[list[Finding], str]:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_the_good_documents_are_good(name):
-    assert Blueprint.parse(name, copy.deepcopy(GOOD[name]), source=name)
+    assert parse_blueprint(name, copy.deepcopy(GOOD[name]), source=name)
 
 
 @pytest.mark.parametrize("name", CASES)

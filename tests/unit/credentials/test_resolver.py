@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
@@ -47,7 +48,7 @@ def blueprint(**credential: Any) -> Blueprint:
         "request_body": '{"input": ${parameters.input}}',
     }
     connector = {"name": "c", "version": 1, "protocol": "http", "credential": credential, "actions": [action]}
-    return Blueprint.parse("mine", {"connector": connector}, source="mine.yaml")
+    return parse_blueprint("mine", {"connector": connector}, source="mine.yaml")
 
 
 def resolve(**credential: Any) -> dict[str, str]:
@@ -185,6 +186,6 @@ def test_a_literal_part_is_passed_as_it_is_and_stays_readable() -> None:
             }
         ],
     }
-    parsed = Blueprint.parse("mine", {"connector": connector}, source="mine.yaml")
+    parsed = parse_blueprint("mine", {"connector": connector}, source="mine.yaml")
     assert resolver.resolve(parsed, OpenSearchMLHook()) == {"roleArn": role}
     assert redact(f"role {role}") == f"role {role}"

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from opensearch_ml.base.arns import DomainArn
-from opensearch_ml.blueprint.models import Blueprint, IamRoleSection
+from opensearch_ml.blueprint.models import IamRoleSection
 from opensearch_ml.blueprint.placeholders import expand, fill_variables
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.client.connection import signing
 from opensearch_ml.iam import policies
@@ -82,7 +83,7 @@ def test_a_blueprint_with_what_the_snippet_says_is_valid(name: str, changed: dic
         pytest.fail(f"{path}: {variable}")
 
     filled = fill_variables(document, expand(variables, document, missing, missing), missing)
-    blueprint = Blueprint.parse(name, filled, source="docs/aws.md")
+    blueprint = parse_blueprint(name, filled, source="docs/aws.md")
     if "roleArn" in blueprint.connector.credential:
         assert role_for(blueprint, DOMAIN)
 

@@ -13,8 +13,8 @@ from airflow.sdk import Connection
 
 from local.domain_stack import AIRFLOW_MAY
 from opensearch_ml.aws.policy_evaluation import as_list
-from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.placeholders import fill_variables
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.client.connection import address, domain_arn, signing
 from opensearch_ml.iam import cli_commands, policies
 from tests.support.cluster import REPOSITORY
@@ -59,7 +59,7 @@ def test_the_blueprint_is_valid() -> None:
     [text] = [block for block in blocks(README, "yaml") if "connector:" in block]
     document = yaml.safe_load(text)
     filled = fill_variables(document, document["variables"], lambda path, name: pytest.fail(f"{path}: {name}"))
-    blueprint = Blueprint.parse("my_embedding", filled, source="README.md")
+    blueprint = parse_blueprint("my_embedding", filled, source="README.md")
     assert blueprint.connector.urls == ["https://api.cohere.com/v1/embed"]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from opensearch_ml.aws.policy_evaluation import decide
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.iam import permissions, policies
 from opensearch_ml.iam.permissions import Permission
 from tests.support import seeds
@@ -235,7 +236,7 @@ def test_the_partition_is_the_domains():
 
 
 def test_the_documents_own_connector_needs_its_endpoint_and_not_every_one():
-    blueprint = Blueprint.parse("seed", {"connector": seeds.SAGEMAKER_ROLE}, source="seed")
+    blueprint = parse_blueprint("seed", {"connector": seeds.SAGEMAKER_ROLE}, source="seed")
     document = policies.permission_policy(permissions.required(blueprint, ACCOUNT, "aws"))
     endpoint = f"arn:aws:sagemaker:region:{ACCOUNT}:endpoint/endpoint-id"
     assert document["Statement"] == [{"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": endpoint}]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from opensearch_ml.aws.policy_evaluation import as_list
-from opensearch_ml.base.arns import DomainArn
+from opensearch_ml.base.arns import OPENSEARCH_SERVICE, DomainArn
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import InvalidBlueprint
@@ -79,7 +79,7 @@ def test_without_the_section_it_is_compared_and_never_written():
     role = role_for(with_role("arn:aws:iam::111122223333:role/r"), DOMAIN)
     assert role
     assert role.manage is False
-    assert role.services == (policies.SERVICE,)
+    assert role.services == (OPENSEARCH_SERVICE,)
 
 
 def test_a_connector_without_a_role_has_none():

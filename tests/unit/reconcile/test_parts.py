@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import OpenSearchMLError, UnresolvedCredential
 from opensearch_ml.reconcile.credential_cache import Resolving, Serving
@@ -83,7 +84,7 @@ def test_models_that_share_references_and_fingerprint_ask_once() -> None:
     made: list[Source] = []
     serves = Serving(lambda _: made.append(Source()) or made[-1])  # type: ignore[func-returns-value, arg-type]
     shared = [
-        Blueprint.parse(name, document("x", connector__credential={"key": {"conn_id": "one"}}), source=name)
+        parse_blueprint(name, document("x", connector__credential={"key": {"conn_id": "one"}}), source=name)
         for name in "abc"
     ]
     assert [serves(one, mark) for one in shared for mark in (RIGHT, "other")] == [True, False] * 3
@@ -126,7 +127,7 @@ def test_what_references_give_is_looked_for_once_for_all_that_share_them() -> No
 
     resolves = Resolving(resolve)
     shared = [
-        Blueprint.parse(name, document("x", connector__credential={"key": {"conn_id": "one"}}), source=name)
+        parse_blueprint(name, document("x", connector__credential={"key": {"conn_id": "one"}}), source=name)
         for name in "abc"
     ]
     for one in shared:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import Finding, PermissionDenied, UnresolvedCredential
 from opensearch_ml.reconcile.desired import Desired
 from opensearch_ml.resources import adoption, canonical
@@ -620,7 +621,7 @@ def test_every_kind_of_change_is_reached_and_each_stage_comes_after_what_it_need
 
 
 def test_a_fleet_of_a_thousand_is_planned_in_no_time() -> None:
-    of = [Blueprint.parse(f"model_{index}", document(f"model_{index}"), source="") for index in range(1000)]
+    of = [parse_blueprint(f"model_{index}", document(f"model_{index}"), source="") for index in range(1000)]
     on = converged(*of)
     started = time.process_time()
     found: Plan = planned(of, on)

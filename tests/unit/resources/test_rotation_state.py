@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources import rotation_state as situations
 from opensearch_ml.resources.rotation_state import CLAIMED, Move, Situation, next_move, reasons, situation
@@ -34,7 +35,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def blueprint(**changed: Any) -> Blueprint:
-    return Blueprint.parse("chat", {**DOCUMENT, **changed}, source="chat")
+    return parse_blueprint("chat", {**DOCUMENT, **changed}, source="chat")
 
 
 def connector(name: str, created: int, *, run: str = "", mark: str = "m", **marks: str) -> dict[str, Any]:

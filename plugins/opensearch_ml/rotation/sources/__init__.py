@@ -66,6 +66,16 @@ def supplying_source(
     return source if isinstance(source, (IamUserKeySource, AssumeRoleSource)) else None
 
 
+def check_source(blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> str | None:
+    """Check the source that gives the first credential; nothing is written.
+
+    :return: what was seen, in one sentence; None if the blueprint's references give the credential.
+    :raises OpenSearchMLError: the source could not give a credential.
+    """
+    source = supplying_source(blueprint, hook, aws_conn_id)
+    return source.check() if source else None
+
+
 def withdraw(blueprint: Blueprint, hook: OpenSearchMLHook, aws_conn_id: str | None = None) -> list[str]:
     """Take back what the source made for connectors that are gone; return what was done, one sentence each."""
     source = source_for(blueprint, hook, aws_conn_id)
