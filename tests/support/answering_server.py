@@ -6,6 +6,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
 
 @dataclass
@@ -38,6 +39,12 @@ class Answering:
     def answer_first(self, status: int, body: str) -> None:
         """Answer the next request so, before those that follow."""
         self.first.append((status, body))
+
+
+class Serve(Protocol):
+    """What the fixture ``serve`` gives: it starts a server."""
+
+    def __call__(self, *, with_tls: bool = False, host: str = "127.0.0.1") -> Answering: ...
 
 
 class AnsweringServer(ThreadingHTTPServer):

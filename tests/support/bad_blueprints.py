@@ -58,7 +58,7 @@ CASES = {
 
 def changed(case: dict[str, Any]) -> dict[str, Any]:
     """The good document with the case's changes."""
-    document = copy.deepcopy(GOOD[case.get("in", "http")])
+    document: dict[str, Any] = copy.deepcopy(GOOD[case.get("in", "http")])
     for path in case.get("drop", ()):
         *above, last = path.split(".")
         del reached(document, above)[last]

@@ -82,4 +82,5 @@ def with_action(**fields: Any) -> dict[str, Any]:
 
 def document(body: Any) -> dict[str, Any]:
     """The blueprint's document of a body."""
-    return loader.parse(only(json.dumps(body)).yaml_text).content
+    content: dict[str, Any] = loader.parse(only(json.dumps(body)).yaml_text).content
+    return content

@@ -5,15 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local.certificates import issue_certificates
-from tests.support.answering_server import Answering, AnsweringServer
-
-Serve = Callable[..., Answering]
+from tests.support.answering_server import Answering, AnsweringServer, Serve
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +76,8 @@ def closed_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture

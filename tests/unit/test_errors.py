@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from collections.abc import Callable
 
 import pytest
 
@@ -51,7 +52,9 @@ def test_a_report_has_the_evidence_and_the_fix_of_every_problem() -> None:
 
 @pytest.mark.parametrize("cross", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])  # noqa: S301
 @pytest.mark.parametrize("error", [REPORT, BLUEPRINT, *[cls("a", evidence="b", fix="c") for cls in PLAIN]])
-def test_an_error_is_the_same_on_the_other_side_of_a_process(error: OpenSearchMLError, cross) -> None:
+def test_an_error_is_the_same_on_the_other_side_of_a_process(
+    error: OpenSearchMLError, cross: Callable[[OpenSearchMLError], OpenSearchMLError]
+) -> None:
     other = cross(error)
     assert (type(other), str(other), other.args) == (type(error), str(error), error.args)
     assert (other.cause, other.evidence, other.fix) == (error.cause, error.evidence, error.fix)

@@ -39,7 +39,7 @@ def decided(*statements: dict[str, Any], resource: str = ENDPOINT, **context: An
         without(allow(NotResource="arn:aws:s3:::*"), "Resource"),
     ],
 )
-def test_a_statement_that_fits_allows(statement):
+def test_a_statement_that_fits_allows(statement: dict[str, Any]) -> None:
     assert decided(statement) == "allowed"
     assert decide([{"Statement": statement}], "sagemaker:InvokeEndpoint", ENDPOINT) == "allowed"
 
@@ -60,16 +60,16 @@ def test_a_statement_that_fits_allows(statement):
         without(allow(), "Effect"),
     ],
 )
-def test_a_statement_that_does_not_fit_allows_nothing(statement):
+def test_a_statement_that_does_not_fit_allows_nothing(statement: dict[str, Any]) -> None:
     assert decided(statement) == "implicitDeny"
 
 
-def test_nothing_is_allowed_by_nothing():
+def test_nothing_is_allowed_by_nothing() -> None:
     assert decide([], "a:B", "*") == "implicitDeny"
     assert decide([{}, {"Statement": []}], "a:B", "*") == "implicitDeny"
 
 
-def test_a_deny_outweighs_every_allow_also_from_another_document():
+def test_a_deny_outweighs_every_allow_also_from_another_document() -> None:
     deny = {"Effect": "Deny", "Action": "sagemaker:*", "Resource": "*"}
     assert decided(allow(), deny) == decided(deny, allow()) == decided(deny) == "explicitDeny"
     documents = [{"Statement": deny}, {"Statement": allow()}]
@@ -126,13 +126,13 @@ HAVE = {
         ("ForAllValues:StringEquals", "aws:TagKeys", ["a", "b"], False),
     ],
 )
-def test_a_condition_is_met_as_iam_reads_it(operator, key, wanted, met):
+def test_a_condition_is_met_as_iam_reads_it(operator: str, key: str, wanted: object, met: bool) -> None:
     statement = allow(Condition={operator: {key: wanted}})
     assert decided(statement, context=HAVE) == ("allowed" if met else "implicitDeny")
     assert bool(unmet(statement, HAVE)) is not met
 
 
-def test_every_condition_has_to_be_met_and_an_unmet_one_never_denies():
+def test_every_condition_has_to_be_met_and_an_unmet_one_never_denies() -> None:
     both = {"StringEquals": {"aws:SourceAccount": "111122223333"}, "Bool": {"aws:SecureTransport": "false"}}
     assert decided(allow(Condition=both), context=HAVE) == "implicitDeny"
     assert decided(allow(), {**allow(Condition=both), "Effect": "Deny"}, context=HAVE) == "allowed"
@@ -158,7 +158,7 @@ def test_every_condition_has_to_be_met_and_an_unmet_one_never_denies():
         ({}, False),
     ],
 )
-def test_a_statement_of_a_resource_concerns_whom_it_names(principal, named):
+def test_a_statement_of_a_resource_concerns_whom_it_names(principal: dict[str, Any], named: bool) -> None:
     document = {"Statement": [{**allow(), **principal}]}
     asked = ([document], "sagemaker:InvokeEndpoint", ENDPOINT)
     decision = decide(*asked, principals={"arn:aws:iam::111122223333:role/a", "arn:aws:iam::111122223333:root"})
@@ -170,7 +170,7 @@ def test_a_statement_of_a_resource_concerns_whom_it_names(principal, named):
 
 
 @given(st.text(alphabet="ab*?.[", max_size=6), st.text(alphabet="ab.[\n", max_size=6))
-def test_only_the_star_and_the_question_mark_are_wildcards(pattern, text):
+def test_only_the_star_and_the_question_mark_are_wildcards(pattern: str, text: str) -> None:
     def reference(p: str, t: str) -> bool:
         if not p:
             return not t

@@ -121,7 +121,9 @@ REFUSALS = [
 
 @pytest.mark.parametrize("key", ["message", "Message"])
 @pytest.mark.parametrize(("message", "error", "cause", "fix"), REFUSALS)
-def test_each_refusal_of_a_domain_has_its_own_cause_and_fix(message, error, cause, fix, key):
+def test_each_refusal_of_a_domain_has_its_own_cause_and_fix(
+    message: str, error: type[OpenSearchMLError], cause: str, fix: str, key: str
+) -> None:
     found = told(403, message, key)
     assert type(found) is error
     assert cause in found.cause
@@ -129,25 +131,25 @@ def test_each_refusal_of_a_domain_has_its_own_cause_and_fix(message, error, caus
     assert found.evidence == f"request -> 403 {message.rstrip()}"
 
 
-def test_no_two_refusals_are_told_alike():
+def test_no_two_refusals_are_told_alike() -> None:
     causes = [told(403, message).cause for message, *_ in REFUSALS]
     assert len(set(causes)) == len(causes) - 3  # the clock before and after; three ways of no signature
 
 
-def test_the_connection_whose_keys_signed_is_named():
+def test_the_connection_whose_keys_signed_is_named() -> None:
     message = "The security token included in the request is invalid."
     assert "connection aws_search" in told(403, message).fix
     assert "the AWS connection" in told(403, message, aws_conn_id=None).fix
 
 
-def test_what_the_managed_service_does_not_offer_is_no_wrong_password():
+def test_what_the_managed_service_does_not_offer_is_no_wrong_password() -> None:
     found = told(401, "Your request: '/_cluster/settings' payload is not allowed.", "Message")
     assert type(found) is errors.RequestRefused
     assert "does not offer" in found.cause
     assert type(told(401, "Unauthorized")) is errors.AuthenticationFailed
 
 
-def test_a_role_on_a_self_managed_cluster_is_told_with_the_alternative():
+def test_a_role_on_a_self_managed_cluster_is_told_with_the_alternative() -> None:
     found = told_by_opensearch(400, "Missing credential")
     assert type(found) is errors.RequestRefused
     assert "no domain of Amazon OpenSearch Service" in found.cause
@@ -155,7 +157,7 @@ def test_a_role_on_a_self_managed_cluster_is_told_with_the_alternative():
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_a_permission_that_the_model_platform_misses_is_named(status):
+def test_a_permission_that_the_model_platform_misses_is_named(status: int) -> None:
     words = (
         f"User: {SESSION} is not authorized to perform: sagemaker:InvokeEndpoint on resource: {ENDPOINT} because no "
         "identity-based policy allows the sagemaker:InvokeEndpoint action"
@@ -167,7 +169,7 @@ def test_a_permission_that_the_model_platform_misses_is_named(status):
     assert "permission policy of the role" in found.fix
 
 
-def test_session_keys_of_a_connector_that_expired_are_not_taken_for_the_callers():
+def test_session_keys_of_a_connector_that_expired_are_not_taken_for_the_callers() -> None:
     words = "Error from remote service: " + json.dumps(
         {"message": "The security token included in the request is expired"}
     )
@@ -213,5 +215,5 @@ def test_session_keys_of_a_connector_that_expired_are_not_taken_for_the_callers(
         ("", None),
     ],
 )
-def test_who_may_not_do_what_is_read_from_the_words(words, expected):
+def test_who_may_not_do_what_is_read_from_the_words(words: str, expected: RefusedAction | None) -> None:
     assert refused_action(words) == expected

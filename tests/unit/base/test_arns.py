@@ -18,22 +18,22 @@ DOMAIN = "arn:aws:es:eu-central-1:111122223333:domain/search"
         "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1",
     ],
 )
-def test_an_arn_is_put_together_as_it_was_taken_apart(text):
+def test_an_arn_is_put_together_as_it_was_taken_apart(text: str) -> None:
     assert str(Arn.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "arn:aws:iam", "urn:aws:iam::1:role/x", "arn:aws:iam::1:", "arn:aws::::x"])
-def test_what_is_no_arn_is_told_without_the_text(text):
+def test_what_is_no_arn_is_told_without_the_text(text: str) -> None:
     with pytest.raises(ValueError, match="is no ARN: it has the form arn:PARTITION"):
         Arn.parse(text)
 
 
-def test_an_unknown_partition_is_told():
+def test_an_unknown_partition_is_told() -> None:
     with pytest.raises(ValueError, match="no known partition"):
         Arn.parse("arn:amazon:iam::111122223333:role/x")
 
 
-def test_the_partitions_are_those_that_botocore_knows():
+def test_the_partitions_are_those_that_botocore_knows() -> None:
     known = botocore.session.get_session().get_data("partitions")["partitions"]
     assert {one["id"]: one["outputs"]["dnsSuffix"] for one in known} == {
         name: suffix for name, (_, suffix) in arns.PARTITIONS.items()
@@ -42,7 +42,7 @@ def test_the_partitions_are_those_that_botocore_knows():
         assert {arns.partition_of(region) for region in one["regions"] if "global" not in region} == {one["id"]}
 
 
-def test_a_domain_tells_the_five_variables():
+def test_a_domain_tells_the_five_variables() -> None:
     domain = DomainArn.parse("arn:aws-cn:es:cn-north-1:111122223333:domain/search-1")
     assert str(domain) == "arn:aws-cn:es:cn-north-1:111122223333:domain/search-1"
     assert domain.variables() == {
@@ -69,7 +69,7 @@ def test_a_domain_tells_the_five_variables():
         ("https://search.eu-central-1.es.amazonaws.com", "is no ARN"),
     ],
 )
-def test_what_is_no_domain_is_told_with_its_cause(text, words):
+def test_what_is_no_domain_is_told_with_its_cause(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         DomainArn.parse(text)
 
@@ -104,12 +104,12 @@ def test_what_is_no_domain_is_told_with_its_cause(text, words):
         ),
     ],
 )
-def test_a_callers_session_stands_for_its_role(caller, principal, arn):
+def test_a_callers_session_stands_for_its_role(caller: str, principal: Principal, arn: str) -> None:
     assert principal_of(caller) == principal
     assert principal.arn == arn
 
 
 @pytest.mark.parametrize("text", [DOMAIN, "arn:aws:iam::111122223333:policy/x", "arn:aws:iam::111122223333:user/"])
-def test_what_is_no_caller_is_told(text):
+def test_what_is_no_caller_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="is not the ARN of a user"):
         principal_of(text)

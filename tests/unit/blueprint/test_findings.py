@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
+from typing import Any
 
 import pytest
 
@@ -63,13 +64,15 @@ def shown(error: BaseException) -> str:
         (document({"zzz": 1}), "connector.zzz", "Known here: access_mode, actions,"),
     ],
 )
-def test_an_unknown_field_is_told_with_its_path_and_the_nearest_name(written, path, hint):
+def test_an_unknown_field_is_told_with_its_path_and_the_nearest_name(
+    written: dict[str, Any], path: str, hint: str
+) -> None:
     finding = only(refusal(written))
     assert finding.path == path
     assert hint in finding.fix
 
 
-def test_the_files_name_is_not_offered_as_a_field():
+def test_the_files_name_is_not_offered_as_a_field() -> None:
     assert "name" not in only(refused(zzzz=1)).fix
     finding = only(refused(name="other"))
     assert (finding.path, "file's own name" in finding.problem) == ("name", True)
@@ -77,7 +80,7 @@ def test_the_files_name_is_not_offered_as_a_field():
         Target.parse("a", {"name": "b"}, source="a.yaml")
 
 
-def test_all_findings_come_at_once_each_with_its_path():
+def test_all_findings_come_at_once_each_with_its_path() -> None:
     error = refused({"protocol": "smtp", "name": "", "actions": [{"action_type": "predict"}], "x": 1}, y=2)
     assert set(paths(error)) == {
         "connector.name",
@@ -90,7 +93,7 @@ def test_all_findings_come_at_once_each_with_its_path():
     assert "has 6 findings; nothing was written" in str(error)
 
 
-def test_a_single_finding_is_told_as_cause_evidence_and_fix():
+def test_a_single_finding_is_told_as_cause_evidence_and_fix() -> None:
     error = InvalidBlueprint("a.yaml", [Finding("connector.name", "is missing", "Add it.", 3)])
     assert str(error) == (
         "blueprint a.yaml has 1 finding; nothing was written\n"
@@ -99,7 +102,7 @@ def test_a_single_finding_is_told_as_cause_evidence_and_fix():
     )
 
 
-def test_several_findings_are_told_one_by_one_each_with_its_own_fix():
+def test_several_findings_are_told_one_by_one_each_with_its_own_fix() -> None:
     error = InvalidBlueprint("a.yaml", [Finding("", "is odd", "Make it even."), Finding("x", "is y", "Write z.", 7)])
     assert str(error) == (
         "blueprint a.yaml has 2 findings; nothing was written\n"
@@ -110,7 +113,7 @@ def test_several_findings_are_told_one_by_one_each_with_its_own_fix():
     )
 
 
-def test_a_finding_has_the_line_of_its_field_or_of_the_nearest_field_around_it():
+def test_a_finding_has_the_line_of_its_field_or_of_the_nearest_field_around_it() -> None:
     lines = {"connector": 1, "connector.actions": 5, "connector.actions.0": 6, "connector.actions.0.url": 7}
     found = [
         Finding("connector.actions.0.headers.X-A.b", "c", "d"),
@@ -129,14 +132,14 @@ def test_a_finding_has_the_line_of_its_field_or_of_the_nearest_field_around_it()
 
 
 @pytest.mark.parametrize("key", ["reference", "literal", "conn_id", "field"])
-def test_a_credentials_key_may_be_called_anything(key):
+def test_a_credentials_key_may_be_called_anything(key: str) -> None:
     asking = action(headers={"A": f"${{credential.{key}}}"})
     error = refused({"credential": {key: {"conn_id": "a", "variable": "b"}}, "actions": [asking]})
     assert paths(error) == [f"connector.credential.{key}"]
 
 
 @pytest.mark.parametrize("written", [None, "", [], "text", 7])
-def test_a_document_that_is_no_mapping_is_a_finding(written):
+def test_a_document_that_is_no_mapping_is_a_finding(written: object) -> None:
     assert only(refusal(written)).problem == "is not a mapping"
 
 
@@ -193,7 +196,7 @@ SOMEWHERE_WRONG = [
 
 
 @pytest.mark.parametrize("written", SOMEWHERE_WRONG)
-def test_no_value_of_a_refused_file_is_shown_anywhere(written):
+def test_no_value_of_a_refused_file_is_shown_anywhere(written: dict[str, Any]) -> None:
     error = refusal(written)
     assert CANARY not in shown(error)
     assert CANARY[12:30] not in shown(error)
@@ -211,20 +214,20 @@ def test_no_value_of_a_refused_file_is_shown_anywhere(written):
         {CANARY: 1},
     ],
 )
-def test_no_value_of_a_refused_target_is_shown_anywhere(written):
+def test_no_value_of_a_refused_target_is_shown_anywhere(written: dict[str, Any]) -> None:
     with pytest.raises(InvalidTarget) as caught:
         Target.parse("a", written, source="a.yaml")
     assert CANARY not in shown(caught.value)
 
 
-def test_a_refusal_survives_pickle_with_its_findings():
+def test_a_refusal_survives_pickle_with_its_findings() -> None:
     error = refused({"protocol": "smtp"})
     again = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert type(again) is InvalidBlueprint
     assert (again.findings, again.source, str(again)) == (error.findings, error.source, str(error))
 
 
-def test_the_nearest_name_is_found_in_any_case():
+def test_the_nearest_name_is_found_in_any_case() -> None:
     assert closest("PROTOCOL", ["protocol", "name"]) == "protocol"
     assert closest("xyz", ["protocol", "name"]) is None
     assert nearest("xyz", ["protocol", "name"]) == "Known here: name, protocol."

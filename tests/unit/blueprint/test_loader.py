@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import random
 import traceback
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 import yaml
@@ -13,9 +16,21 @@ from tests.support.cluster import REPOSITORY
 from tests.support.examples import CANARY
 
 
+class Read(Protocol):
+    """Reads a file of this text; returns what it says."""
+
+    def __call__(self, text: str | bytes, name: str = "a.yaml") -> Any: ...
+
+
+class Refused(Protocol):
+    """Reads a file of this text, which cannot be read; returns how that is told."""
+
+    def __call__(self, text: str | bytes, name: str = "a.yaml") -> str: ...
+
+
 @pytest.fixture
-def read(tmp_path):
-    def written(text: str | bytes, name: str = "a.yaml"):
+def read(tmp_path: Path) -> Read:
+    def written(text: str | bytes, name: str = "a.yaml") -> Any:
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return documents.read(path).content
@@ -24,8 +39,8 @@ def read(tmp_path):
 
 
 @pytest.fixture
-def unreadable(read):
-    def refused(text: str | bytes, name: str = "a.yaml"):
+def unreadable(read: Read) -> Refused:
+    def refused(text: str | bytes, name: str = "a.yaml") -> str:
         with pytest.raises(Unreadable) as caught:
             read(text, name)
         assert CANARY not in "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
@@ -35,7 +50,7 @@ def unreadable(read):
     return refused
 
 
-def test_yaml_has_jsons_types_and_no_more(read):
+def test_yaml_has_jsons_types_and_no_more(read: Read) -> None:
     assert read(
         "{text: NO, date: 2024-02-01, time: 16:9, octal: 010, hex: 0x1f, under: 1_0, yes: yes, off: off, sign: +1, "
         "int: -3, float: 1.5, exp: 1e3, true: true, nothing: null, tilde: ~, empty: , quoted: '7'}"
@@ -60,7 +75,7 @@ def test_yaml_has_jsons_types_and_no_more(read):
     }
 
 
-def test_anchors_aliases_and_merges_are_fine(read):
+def test_anchors_aliases_and_merges_are_fine(read: Read) -> None:
     text = "base: &b {a: 1, b: 2}\none: {<<: *b, b: 3}\ntwo: [*b, *b]\nthree: {<<: [*b, {c: 4}]}"
     assert read(text) == {
         "base": {"a": 1, "b": 2},
@@ -70,17 +85,17 @@ def test_anchors_aliases_and_merges_are_fine(read):
     }
 
 
-def test_an_empty_file_is_an_empty_document(read):
+def test_an_empty_file_is_an_empty_document(read: Read) -> None:
     assert read("") is None
     assert read("# nothing yet\n") is None
 
 
-def test_a_byte_order_mark_is_no_part_of_the_document(read):
+def test_a_byte_order_mark_is_no_part_of_the_document(read: Read) -> None:
     assert read(b"\xef\xbb\xbfa: 1") == {"a": 1}
     assert read(b'\xef\xbb\xbf{"a": 1}', "a.json") == {"a": 1}
 
 
-def test_json_with_tabs_and_escaped_surrogates_is_read(read):
+def test_json_with_tabs_and_escaped_surrogates_is_read(read: Read) -> None:
     assert read('{\n\t"a": "\\ud83d\\ude00 \\/"\n}', "a.json") == {"a": "\U0001f600 /"}
 
 
@@ -112,7 +127,7 @@ def test_json_with_tabs_and_escaped_surrogates_is_read(read):
         ("a0: &a0 []\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 200)), "is nested too deeply"),
     ],
 )
-def test_broken_yaml_is_told_by_its_place_and_never_by_its_text(unreadable, text, where):
+def test_broken_yaml_is_told_by_its_place_and_never_by_its_text(unreadable: Refused, text: str, where: str) -> None:
     assert where in unreadable(text)
 
 
@@ -127,23 +142,23 @@ def test_broken_yaml_is_told_by_its_place_and_never_by_its_text(unreadable, text
         ("[" * 100_000, "file: is nested too deeply"),
     ],
 )
-def test_broken_json_is_told_by_its_place_and_never_by_its_text(unreadable, text, where):
+def test_broken_json_is_told_by_its_place_and_never_by_its_text(unreadable: Refused, text: str, where: str) -> None:
     assert where in unreadable(text, "a.json")
 
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.json"])
-def test_text_that_is_not_utf8_is_told(unreadable, name):
+def test_text_that_is_not_utf8_is_told(unreadable: Refused, name: str) -> None:
     assert unreadable(f"a: {CANARY}".encode("utf-16"), name) == "file: file: is not UTF-8 text. Correct the file."
     assert "is not UTF-8 text" in unreadable("a: ü".encode("latin-1"), name)
 
 
-def test_a_few_lines_that_stand_for_millions_of_values_are_refused(unreadable):
+def test_a_few_lines_that_stand_for_millions_of_values_are_refused(unreadable: Refused) -> None:
     levels = ["x0: &x0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     levels += [f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 30)]
     assert f"stands for more than {MAX_VALUES} values" in unreadable("\n".join(levels))
 
 
-def test_a_file_that_cannot_be_opened_is_told(tmp_path):
+def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unreadable) as caught:
         documents.read(tmp_path / "absent.yaml")
     assert str(caught.value.finding) == "file: cannot be read (No such file or directory). Correct the file."
@@ -175,7 +190,7 @@ AS_JSON = """{
 """
 
 
-def test_every_field_of_yaml_has_its_line():
+def test_every_field_of_yaml_has_its_line() -> None:
     assert documents.parse(AS_YAML).lines == {
         "connector": 1,
         "connector.name": 2,
@@ -190,7 +205,7 @@ def test_every_field_of_yaml_has_its_line():
     }
 
 
-def test_every_field_of_json_has_its_line():
+def test_every_field_of_json_has_its_line() -> None:
     assert documents.parse(AS_JSON, is_json=True).lines == {
         "": 1,
         "connector": 2,
@@ -209,7 +224,7 @@ def test_every_field_of_json_has_its_line():
     }
 
 
-def test_what_an_alias_brings_has_the_line_where_it_stands():
+def test_what_an_alias_brings_has_the_line_where_it_stands() -> None:
     text = "base: &base\n  a: 1\n  b: 2\none:\n  <<: *base\n  b: 3\ntwo: *base\n"
     lines = documents.parse(text).lines
     assert {path: lines[path] for path in ("one", "one.a", "one.b", "two", "two.a")} == {
@@ -221,12 +236,14 @@ def test_what_an_alias_brings_has_the_line_where_it_stands():
     }
 
 
-def test_keys_with_dots_are_not_taken_for_one_another():
+def test_keys_with_dots_are_not_taken_for_one_another() -> None:
     assert documents.parse('{"a.b": 1, "a": {"b": 2}}', is_json=True).content == {"a.b": 1, "a": {"b": 2}}
 
 
 @pytest.mark.skipif(not yaml.__with_libyaml__, reason="this PyYAML has no libyaml")
-def test_libyaml_reads_what_pyyaml_reads():
+def test_libyaml_reads_what_pyyaml_reads() -> None:
+    quick_loader = documents._QuickLoader
+    assert quick_loader is not None
     chance = random.Random(7)  # noqa: S311 (a test's texts are no secret)
     texts = [path.read_text()[:300] for path in sorted((REPOSITORY / "include" / "blueprints").glob("*.yaml"))]
     pieces = [*" \n:-?#[]{},&*!|>'\"%@`~a1.\\", "\n---\n", "<<: ", "&a ", "*a", "!!str "]
@@ -236,21 +253,21 @@ def test_libyaml_reads_what_pyyaml_reads():
         for _ in range(chance.randint(0, 3)):
             at = chance.randrange(len(text) + 1)
             text = text[:at] + chance.choice([*pieces, ""]) + text[at + chance.randint(0, 3) :]
-        quick, slow = _read_by(documents._QuickLoader, text), _read_by(documents._Loader, text)
+        quick, slow = _read_by(quick_loader, text), _read_by(documents._Loader, text)
         if quick and slow:
             assert quick == slow, text
             both += 1
         if documents._is_surely_flat(text):  # composed by libyaml too
-            composed = _read_by(partial(documents._QuickLoader, is_flat=True), text)
+            composed = _read_by(partial(quick_loader, is_flat=True), text)
             assert composed == quick, text
             flat += bool(composed)
     assert both > 500
     assert flat > 500
 
 
-def _read_by(loader, text):
+def _read_by(loader: Callable[[str], documents._Strict], text: str) -> tuple[Any, dict[str, int]] | None:
     try:
         node, content = loader(text).loaded()
-        return content, dict(documents._yaml_lines(node))
+        return content, dict(documents._yaml_lines(node)) if node else {}
     except (yaml.YAMLError, ValueError, Unreadable):
         return None

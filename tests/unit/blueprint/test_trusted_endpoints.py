@@ -52,7 +52,7 @@ SERVER_DEFAULTS = [
         ("https://a.com/x?m=${parameters.late}&k=1", r"^https://a\.com/x\?m=[^/?#]+&k=1$"),
     ],
 )
-def test_the_pattern_is_anchored_escaped_and_literal_but_for_late_parameters(url, pattern):
+def test_the_pattern_is_anchored_escaped_and_literal_but_for_late_parameters(url: str, pattern: str) -> None:
     assert derive(url, {"model": "m.1", "n": 3}) == pattern
     assert problem(pattern) is None
 
@@ -78,7 +78,7 @@ urls = st.builds(
 
 @settings(max_examples=150, deadline=None)
 @given(urls, hosts.map(lambda host: f"evil.{host}"))
-def test_a_derived_pattern_fits_its_own_url_and_no_other_host(url, evil):
+def test_a_derived_pattern_fits_its_own_url_and_no_other_host(url: str, evil: str) -> None:
     assert url_problem(url, {}) is None
     pattern, own = derive(url, {}), example_url(url, {})
     assert problem(pattern) is None
@@ -103,7 +103,7 @@ def test_a_derived_pattern_fits_its_own_url_and_no_other_host(url, evil):
             assert not covers(form, other), other
 
 
-def test_a_late_parameter_cannot_leave_its_place():
+def test_a_late_parameter_cannot_leave_its_place() -> None:
     pattern = derive("https://a.com/model/${parameters.m}/invoke", {})
     assert covers(pattern, "https://a.com/model/${parameters.m}/invoke")  # how 3.6 checks it at create
     for value in ("a/b", "a?b", "a#b", ""):
@@ -129,7 +129,7 @@ def test_a_late_parameter_cannot_leave_its_place():
         r"^https://a\.com/model/[^/]+/invoke$",
     ],
 )
-def test_a_pattern_with_a_literal_origin_is_fine(pattern):
+def test_a_pattern_with_a_literal_origin_is_fine(pattern: str) -> None:
     assert problem(pattern) is None
 
 
@@ -184,7 +184,7 @@ def test_a_pattern_with_a_literal_origin_is_fine(pattern):
         (r"^https://api\.openai\.com/[z-a]$", "not a valid regular expression"),
     ],
 )
-def test_a_pattern_that_may_trust_more_is_refused(pattern, why):
+def test_a_pattern_that_may_trust_more_is_refused(pattern: str, why: str) -> None:
     assert why in (problem(pattern) or "accepted")
 
 
@@ -198,7 +198,7 @@ pieces = st.sampled_from(
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(pieces, max_size=6).map("".join))
-def test_whatever_is_accepted_trusts_no_other_host(tail):
+def test_whatever_is_accepted_trusts_no_other_host(tail: str) -> None:
     pattern = rf"https://api\.openai\.com{tail}"
     if problem(pattern) is None:
         for form in (pattern, labelled(pattern)):
@@ -231,32 +231,32 @@ def test_whatever_is_accepted_trusts_no_other_host(tail):
         r"(?i)HTTPS://API\.OPENAI\.COM/V1/EMBEDDINGS",
     ],
 )
-def test_what_java_alone_understands_or_reads_differently_covers_nothing(only_java):
+def test_what_java_alone_understands_or_reads_differently_covers_nothing(only_java: str) -> None:
     assert not covers(only_java, OPENAI)
 
 
 @pytest.mark.parametrize("only_python", [r"(?P<n>https)://api\.openai\.com/.*", r"https(?#x)://api\.openai\.com/.*"])
-def test_what_python_alone_understands_covers_nothing(only_python):
+def test_what_python_alone_understands_covers_nothing(only_python: str) -> None:
     assert not covers(only_python, OPENAI)
 
 
 @pytest.mark.parametrize("invalid", ["(", "[", "*", "a{2,1}", "(?<n>a)(?<n>b)", "\\"])
-def test_an_invalid_entry_covers_nothing_and_does_not_raise(invalid):
+def test_an_invalid_entry_covers_nothing_and_does_not_raise(invalid: str) -> None:
     assert not covers(invalid, OPENAI)
 
 
-def test_the_whole_url_has_to_match():
+def test_the_whole_url_has_to_match() -> None:
     assert not covers(r"https://api\.openai\.com", OPENAI)
     assert not covers(r"^https://api\.openai\.com/v1/embedding", OPENAI)
     assert not covers(r"api\.openai\.com", OPENAI)
 
 
-def test_digits_and_words_are_ascii_as_in_java():
+def test_digits_and_words_are_ascii_as_in_java() -> None:
     assert not covers(r"https://a\.com/\d", "https://a.com/٢")
     assert not covers(r"https://a\.com/\w", "https://a.com/é")
 
 
-def test_the_servers_own_defaults_are_understood():
+def test_the_servers_own_defaults_are_understood() -> None:
     assert covers(SERVER_DEFAULTS[0], "https://runtime.sagemaker.us-west-2.amazonaws.com/endpoints/x/invocations")
     assert covers(SERVER_DEFAULTS[4], "https://rekognition-fips.us-west-2.amazonaws.com")
     assert all(covers(entry, entry) is False for entry in SERVER_DEFAULTS)
@@ -266,13 +266,13 @@ def test_the_servers_own_defaults_are_understood():
 @pytest.mark.parametrize(
     "runaway", [r"^(a+)+$", r"^(a|a)*$", r"^(a*)*b$", r"^.*.*.*.*.*.*.*.*b$", "a?" * 30 + "a" * 30]
 )
-def test_an_entry_that_could_run_for_ever_is_not_tried(runaway):
+def test_an_entry_that_could_run_for_ever_is_not_tried(runaway: str) -> None:
     started = time.perf_counter()
     assert not covers(runaway, "a" * 60)
     assert time.perf_counter() - started < 1
 
 
-def test_no_entry_makes_python_warn():
+def test_no_entry_makes_python_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for entry in ("[[a]", "[a--b]", "[a&&b]", "[a||b]", "[a~~b]", r"\_"):
@@ -287,7 +287,7 @@ def test_no_entry_makes_python_warn():
     "pattern",
     [derive(OPENAI, {}), r"https://a\.com/x", r"https://a\.com/x\$", r"^https://a\.com/x\\$", r"^https://a\.com$"],
 )
-def test_the_label_changes_nothing_but_the_owner(pattern):
+def test_the_label_changes_nothing_but_the_owner(pattern: str) -> None:
     ours = labelled(pattern)
     assert is_ours(ours)
     assert not is_ours(pattern)
@@ -296,7 +296,7 @@ def test_the_label_changes_nothing_but_the_owner(pattern):
         assert covers(ours, url) == covers(pattern, url)
 
 
-def test_only_what_no_entry_covers_is_missing_and_once():
+def test_only_what_no_entry_covers_is_missing_and_once() -> None:
     pattern = derive(OPENAI, {})
     other = ("https://b\\.com/x", "https://b.com/x")
     assert missing([(pattern, OPENAI), other, (pattern, OPENAI)], []) == [labelled(pattern), labelled(other[0])]
@@ -304,20 +304,20 @@ def test_only_what_no_entry_covers_is_missing_and_once():
     assert missing([(pattern, OPENAI)], [labelled(pattern)]) == []
 
 
-def test_an_entry_that_is_there_is_not_added_again_even_if_it_cannot_be_judged():
+def test_an_entry_that_is_there_is_not_added_again_even_if_it_cannot_be_judged() -> None:
     url = "https://a.com/" + "/".join(f"${{parameters.p{number}}}" for number in range(6))
     pattern = derive(url, {})
     assert missing([(pattern, example_url(url, {}))], [labelled(pattern)]) == []
     assert no_longer_needed([labelled(pattern)], []) == []
 
 
-def test_an_invalid_entry_of_others_does_not_hide_what_is_missing():
+def test_an_invalid_entry_of_others_does_not_hide_what_is_missing() -> None:
     assert missing([(derive(OPENAI, {}), OPENAI)], ["(", r"\Qhttps://api.openai.com/\E.*"]) == [
         labelled(derive(OPENAI, {}))
     ]
 
 
-def test_only_our_own_entries_without_a_url_are_no_longer_needed():
+def test_only_our_own_entries_without_a_url_are_no_longer_needed() -> None:
     used, unused = labelled(derive(OPENAI, {})), labelled(r"^https://b\.com/x$")
     others = [r"^https://c\.com/x$", "(", "^(?<other>https://d\\.com/)$"]
     assert no_longer_needed([*others, used, unused], iter([OPENAI])) == [unused]
@@ -340,7 +340,7 @@ def test_only_our_own_entries_without_a_url_are_no_longer_needed():
         "https://my-host.eu-central-1.es.amazonaws.com/x",
     ],
 )
-def test_a_url_with_a_literal_origin_is_fine(url):
+def test_a_url_with_a_literal_origin_is_fine(url: str) -> None:
     assert url_problem(url, {}) is None
 
 
@@ -382,5 +382,5 @@ def test_a_url_with_a_literal_origin_is_fine(url):
         ("https://a.com/${parameters.x:-a b}", "percent-encoded"),
     ],
 )
-def test_a_url_that_could_go_elsewhere_or_nowhere_is_refused(url, why):
+def test_a_url_that_could_go_elsewhere_or_nowhere_is_refused(url: str, why: str) -> None:
     assert why in (url_problem(url, {"space": "a b"}) or "accepted")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,54 +17,54 @@ from tests.support.examples import CANARY, action, document, only
 class Files:
     """A blueprints and a targets folder of one test."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.catalog = Catalog(folder / "blueprints", folder / "targets")
         for kind in ("blueprints", "targets"):
             (folder / kind).mkdir()
         self.folder = folder
 
-    def blueprint(self, name: str, written) -> None:
+    def blueprint(self, name: str, written: Any) -> None:
         self._write(self.folder / "blueprints" / name, written)
 
-    def target(self, name: str, written) -> None:
+    def target(self, name: str, written: Any) -> None:
         self._write(self.folder / "targets" / name, written)
 
     @staticmethod
-    def _write(path, written) -> None:
+    def _write(path: Path, written: Any) -> None:
         text = json.dumps(written) if path.suffix == ".json" else yaml.safe_dump(written)
         path.write_text(written if isinstance(written, str) else text)
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
-def test_names_are_sorted_stems_of_yaml_yml_and_json(files):
+def test_names_are_sorted_stems_of_yaml_yml_and_json(files: Files) -> None:
     for name in ("b.yml", "a-b.yaml", "a.yaml", "c.json", "README.md", ".hidden.yaml", "no_suffix", "d.yaml.bak"):
         files.blueprint(name, document())
     (files.folder / "blueprints" / "folder.yaml").mkdir()
     assert files.catalog.blueprint_names() == ["a", "a-b", "b", "c"]
 
 
-def test_names_are_told_without_reading_a_file(files):
+def test_names_are_told_without_reading_a_file(files: Files) -> None:
     files.blueprint("broken.yaml", "{")
     assert files.catalog.blueprint_names() == ["broken"]
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "yml", "json"])
-def test_a_blueprint_is_read_from_every_kind_of_file(files, suffix):
+def test_a_blueprint_is_read_from_every_kind_of_file(files: Files, suffix: str) -> None:
     files.blueprint(f"a.{suffix}", document())
     assert files.catalog.blueprint("a").name == "a"
 
 
-def test_a_name_that_no_file_has_is_told_with_the_nearest(files):
+def test_a_name_that_no_file_has_is_told_with_the_nearest(files: Files) -> None:
     files.blueprint("openai_chat.yaml", document())
     with pytest.raises(InvalidBlueprint, match=r"Did you mean openai_chat\?"):
         files.catalog.blueprint("openai_caht")
 
 
-def test_two_files_of_one_name_are_a_finding_and_one_name(files):
+def test_two_files_of_one_name_are_a_finding_and_one_name(files: Files) -> None:
     files.blueprint("a.yaml", document())
     files.blueprint("a.json", document())
     assert files.catalog.blueprint_names() == ["a"]
@@ -70,7 +72,7 @@ def test_two_files_of_one_name_are_a_finding_and_one_name(files):
         files.catalog.blueprint("a")
 
 
-def test_two_targets_of_one_name_are_a_finding(files):
+def test_two_targets_of_one_name_are_a_finding(files: Files) -> None:
     files.blueprint("a.yaml", document())
     files.target("t.yaml", {})
     files.target("t.yml", {"opensearch_conn_id": "other"})
@@ -78,14 +80,14 @@ def test_two_targets_of_one_name_are_a_finding(files):
         files.catalog.blueprint("a")
 
 
-def test_missing_folders_hold_nothing(tmp_path):
+def test_missing_folders_hold_nothing(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path / "none", tmp_path / "none")
     assert catalog.blueprint_names() == []
     assert catalog.targets() == []
     assert catalog.target("any").variables == {}
 
 
-def test_a_file_that_cannot_be_read_is_a_finding_of_its_kind(files):
+def test_a_file_that_cannot_be_read_is_a_finding_of_its_kind(files: Files) -> None:
     files.blueprint("a.yaml", f"connector: [\nkey: {CANARY}")
     with pytest.raises(InvalidBlueprint, match=r"blueprint a\.yaml has 1 finding.*\n.*line 2") as caught:
         files.catalog.blueprint("a")
@@ -96,7 +98,7 @@ def test_a_file_that_cannot_be_read_is_a_finding_of_its_kind(files):
         files.catalog.blueprint("a")
 
 
-def test_findings_of_every_kind_have_their_lines_and_those_in_a_variable_that_of_its_use(files):
+def test_findings_of_every_kind_have_their_lines_and_those_in_a_variable_that_of_its_use(files: Files) -> None:
     text = (
         "variables: {headers: {Authorization: secret}}\n"
         "connector:\n"
@@ -127,11 +129,12 @@ def test_findings_of_every_kind_have_their_lines_and_those_in_a_variable_that_of
         files.catalog.blueprint("b")
     finding = only(caught.value)
     assert finding.path == "connector.actions.0.headers.Cookie"
+    assert finding.line is not None
     assert "${variables.headers}" in text.splitlines()[finding.line - 1]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", "- a", "text", "7"])
-def test_a_file_that_holds_no_mapping_is_a_finding(files, text):
+def test_a_file_that_holds_no_mapping_is_a_finding(files: Files, text: str) -> None:
     files.blueprint("a.yaml", text)
     with pytest.raises(InvalidBlueprint, match="is not a mapping"):
         files.catalog.blueprint("a")
@@ -154,7 +157,7 @@ WITH_VARIABLES = {
 }
 
 
-def test_the_blueprints_default_holds_unless_the_target_overrides_it(files):
+def test_the_blueprints_default_holds_unless_the_target_overrides_it(files: Files) -> None:
     files.blueprint("a.yaml", WITH_VARIABLES)
     files.target("one.yaml", {"opensearch_conn_id": "one", "variables": {"model": "m"}})
     files.target("two.yaml", {"opensearch_conn_id": "two", "variables": {"model": "n", "url": "https://b.com"}})
@@ -165,7 +168,7 @@ def test_the_blueprints_default_holds_unless_the_target_overrides_it(files):
     assert (one.parameters["size"], one.parameters["note"]) == (3, "is 3")
 
 
-def test_a_variable_without_a_value_is_told_with_its_place_and_its_file(files):
+def test_a_variable_without_a_value_is_told_with_its_place_and_its_file(files: Files) -> None:
     files.blueprint("a.yaml", WITH_VARIABLES)
     files.target("production.yaml", {"opensearch_conn_id": "one"})
     with pytest.raises(InvalidBlueprint) as caught:
@@ -176,7 +179,7 @@ def test_a_variable_without_a_value_is_told_with_its_place_and_its_file(files):
     assert "variables.model in targets/production.yaml" in finding.fix
 
 
-def test_a_variable_may_be_a_mapping_or_a_list(files):
+def test_a_variable_may_be_a_mapping_or_a_list(files: Files) -> None:
     written = document(
         {
             "parameters": {"whole": "${variables.map}"},
@@ -189,7 +192,7 @@ def test_a_variable_may_be_a_mapping_or_a_list(files):
     assert connector.actions[0].request_body == '{"a": ["a",2], "b": {"x":[1]}}'
 
 
-def test_a_variables_value_may_hold_other_variables(files):
+def test_a_variables_value_may_hold_other_variables(files: Files) -> None:
     chain = {"host": "a.com", "url": "https://${variables.host}", "model": ["${variables.size}", "${variables.no:-d}"]}
     files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": chain})
     files.target("t.yaml", {"variables": {"size": 7, "host": "${variables.sub}.b.com", "sub": "eu"}})
@@ -199,7 +202,7 @@ def test_a_variables_value_may_hold_other_variables(files):
     assert blueprint.variables == chain
 
 
-def test_variables_that_need_each_other_are_a_finding_and_only_one(files):
+def test_variables_that_need_each_other_are_a_finding_and_only_one(files: Files) -> None:
     circle = {"url": "${variables.model}", "model": "m ${variables.size}", "size": "${variables.url}"}
     files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": circle})
     with pytest.raises(InvalidBlueprint) as caught:
@@ -207,7 +210,7 @@ def test_variables_that_need_each_other_are_a_finding_and_only_one(files):
     assert only(caught.value).problem == "needs its own value (model -> size -> url -> model)"
 
 
-def test_a_variable_that_a_value_lacks_is_told_unless_nobody_uses_that_value(files):
+def test_a_variable_that_a_value_lacks_is_told_unless_nobody_uses_that_value(files: Files) -> None:
     files.blueprint("a.yaml", {**WITH_VARIABLES, "variables": {"url": "https://${variables.host}", "model": "m"}})
     files.target("t.yaml", {"variables": {"size": 1, "unused": "${variables.none} ${variables.unused}"}})
     with pytest.raises(InvalidBlueprint) as caught:
@@ -224,7 +227,7 @@ FROM_THE_DOMAIN = {
 }
 
 
-def test_the_domain_gives_variables_over_the_defaults_and_under_the_targets(files):
+def test_the_domain_gives_variables_over_the_defaults_and_under_the_targets(files: Files) -> None:
     files.blueprint("a.yaml", FROM_THE_DOMAIN)
     files.target("t.yaml", {"opensearch_conn_id": "one", "variables": {"account_id": "444455556666"}})
     assert files.catalog.blueprint("a", domain_arn=DOMAIN).connector.parameters == {
@@ -238,7 +241,7 @@ def test_the_domain_gives_variables_over_the_defaults_and_under_the_targets(file
     assert other["account_id"] == "444455556666"
 
 
-def test_without_a_domain_its_variables_are_told_with_where_they_come_from(files):
+def test_without_a_domain_its_variables_are_told_with_where_they_come_from(files: Files) -> None:
     files.blueprint("a.yaml", FROM_THE_DOMAIN)
     with pytest.raises(InvalidBlueprint) as caught:
         files.catalog.blueprint("a", opensearch_conn_id="one")
@@ -248,12 +251,12 @@ def test_without_a_domain_its_variables_are_told_with_where_they_come_from(files
     )
 
 
-def test_a_variable_with_a_default_in_its_place_needs_no_value(files):
+def test_a_variable_with_a_default_in_its_place_needs_no_value(files: Files) -> None:
     files.blueprint("a.yaml", document({"parameters": {"model": "${variables.none:-small}"}}))
     assert files.catalog.blueprint("a").connector.parameters == {"model": "small"}
 
 
-def test_a_secret_is_no_variable(files):
+def test_a_secret_is_no_variable(files: Files) -> None:
     files.blueprint("a.yaml", document())
     files.target("t.yaml", {"variables": {"key": CANARY}})
     with pytest.raises(InvalidTarget, match=r"variables\.key: holds a literal secret") as caught:
@@ -261,13 +264,13 @@ def test_a_secret_is_no_variable(files):
     assert CANARY not in str(caught.value)
 
 
-def test_variables_that_are_no_mapping_are_a_finding(files):
+def test_variables_that_are_no_mapping_are_a_finding(files: Files) -> None:
     files.blueprint("a.yaml", {**document(), "variables": ["a"]})
     with pytest.raises(InvalidBlueprint, match="variables: Input should be a valid dictionary"):
         files.catalog.blueprint("a")
 
 
-def test_a_date_stays_the_text_that_it_is(files):
+def test_a_date_stays_the_text_that_it_is(files: Files) -> None:
     files.blueprint("a.yaml", yaml.safe_dump(document()) + "variables: {api: 2024-02-01}\n")
     assert files.catalog.blueprint("a").variables == {"api": "2024-02-01"}
 
@@ -275,7 +278,7 @@ def test_a_date_stays_the_text_that_it_is(files):
 # ---- targets
 
 
-def test_a_target_is_found_by_its_connection(files):
+def test_a_target_is_found_by_its_connection(files: Files) -> None:
     files.target("production.yaml", {"opensearch_conn_id": "prod", "settings": {"only_run_on_ml_node": False}})
     files.target("staging.yaml", {"opensearch_conn_id": "staging"})
     found = files.catalog.target("prod")
@@ -283,12 +286,12 @@ def test_a_target_is_found_by_its_connection(files):
     assert found.settings.as_cluster_settings() == {"plugins.ml_commons.only_run_on_ml_node": False}
 
 
-def test_a_connection_without_a_target_has_no_variables_and_settings(files):
+def test_a_connection_without_a_target_has_no_variables_and_settings(files: Files) -> None:
     found = files.catalog.target("unknown")
     assert (found.opensearch_conn_id, found.variables, found.settings.as_cluster_settings()) == ("unknown", {}, {})
 
 
-def test_two_targets_for_one_connection_are_a_finding(files):
+def test_two_targets_for_one_connection_are_a_finding(files: Files) -> None:
     files.target("a.yaml", {})
     files.target("b.yaml", {"opensearch_conn_id": "opensearch_default"})
     with pytest.raises(InvalidTarget, match=r"target a and b .*\n.*both are for connection opensearch_default"):
@@ -305,14 +308,14 @@ def test_two_targets_for_one_connection_are_a_finding(files):
         ({"opensearch_conn_id": ""}, "opensearch_conn_id: String should have at least 1 character"),
     ],
 )
-def test_a_target_with_an_unknown_field_is_a_finding(files, written, words):
+def test_a_target_with_an_unknown_field_is_a_finding(files: Files, written: dict[str, Any], words: str) -> None:
     files.target("t.yaml", written)
     with pytest.raises(InvalidTarget) as caught:
         files.catalog.targets()
     assert words in str(caught.value)
 
 
-def test_every_switch_of_a_target_has_its_full_name():
+def test_every_switch_of_a_target_has_its_full_name() -> None:
     every = MLSettings(**dict.fromkeys(MLSettings.model_fields, True)).as_cluster_settings()
     assert len(every) == len(MLSettings.model_fields)
     assert all(name.startswith("plugins.ml_commons.") for name in every)
@@ -321,7 +324,7 @@ def test_every_switch_of_a_target_has_its_full_name():
 # ---- which blueprints live on a target
 
 
-def test_a_target_names_its_blueprints_by_name_and_by_glob(files):
+def test_a_target_names_its_blueprints_by_name_and_by_glob(files: Files) -> None:
     for name in ("openai_chat", "openai_embedding", "cohere_rerank", "jina"):
         files.blueprint(f"{name}.yaml", document())
     files.target("t.yaml", {"blueprints": ["openai_*", "jina", "openai_chat"], "adopt": {"jina": "Xy9_-a"}})
@@ -330,7 +333,7 @@ def test_a_target_names_its_blueprints_by_name_and_by_glob(files):
     assert target.adopt == {"jina": "Xy9_-a"}
 
 
-def test_a_target_without_blueprints_says_what_to_write(files):
+def test_a_target_without_blueprints_says_what_to_write(files: Files) -> None:
     files.blueprint("openai_chat.yaml", document())
     files.target("t.yaml", {})
     with pytest.raises(InvalidTarget, match=r"names no blueprints(.|\n)*Write `blueprints: \[openai_chat\]`"):
@@ -353,7 +356,7 @@ def test_a_target_without_blueprints_says_what_to_write(files):
         ("blueprints: [openai_chat]\nadopt: {openai_chat: a/b}", "line 2, adopt.openai_chat", "should match pattern"),
     ],
 )
-def test_what_a_target_names_and_nobody_has_is_a_finding(files, written, path, words):
+def test_what_a_target_names_and_nobody_has_is_a_finding(files: Files, written: str, path: str, words: str) -> None:
     for name in ("openai_chat", "jina"):
         files.blueprint(f"{name}.yaml", document())
     files.target("t.yaml", written)
@@ -364,7 +367,7 @@ def test_what_a_target_names_and_nobody_has_is_a_finding(files, written, path, w
     assert words in str(finding)
 
 
-def test_a_target_that_is_not_there_is_told_with_the_nearest(files):
+def test_a_target_that_is_not_there_is_told_with_the_nearest(files: Files) -> None:
     files.target("production.yaml", {})
     with pytest.raises(InvalidTarget, match="Did you mean production"):
         files.catalog.fleet("prodution")

@@ -119,19 +119,19 @@ def blueprint(name: str, domain_arn: DomainArn = FRANKFURT) -> Blueprint:
     return CATALOG.blueprint(name, domain_arn=domain_arn)
 
 
-def test_every_documented_platform_is_there():
+def test_every_documented_platform_is_there() -> None:
     wanted = {f"{platform}_{task}" for platform, tasks in PLATFORMS.items() for task in tasks}
     assert set(CATALOG.blueprint_names()) == wanted
 
 
 @pytest.mark.parametrize("name", CATALOG.blueprint_names())
-def test_a_file_of_the_catalog_tells_editors_its_schema_and_people_what_it_is(name):
+def test_a_file_of_the_catalog_tells_editors_its_schema_and_people_what_it_is(name: str) -> None:
     text = (INCLUDE / "blueprints" / f"{name}.yaml").read_text()
     assert text.startswith(f"{SCHEMA_LINE}# ")
 
 
 @pytest.mark.parametrize("name", CATALOG.blueprint_names())
-def test_a_blueprint_of_the_catalog_is_valid_with_its_defaults(name):
+def test_a_blueprint_of_the_catalog_is_valid_with_its_defaults(name: str) -> None:
     found = blueprint(name)
     assert found.connector.references or "roleArn" in found.connector.credential
     assert all(trusted_endpoints.covers(pattern, url) for pattern, url in found.trusted)
@@ -145,7 +145,7 @@ def test_a_blueprint_of_the_catalog_is_valid_with_its_defaults(name):
 
 
 @pytest.mark.parametrize("name", CATALOG.blueprint_names())
-def test_a_blueprint_says_from_which_version_on_it_works(name):
+def test_a_blueprint_says_from_which_version_on_it_works(name: str) -> None:
     text = (INCLUDE / "blueprints" / f"{name}.yaml").read_text().replace("\n# ", " ")
     said = re.findall(r"OpenSearch ([\d.]+) and later", text)
     needed = [
@@ -157,12 +157,12 @@ def test_a_blueprint_says_from_which_version_on_it_works(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(CATALOG.blueprint_names()) - set(ROLES)))
-def test_a_blueprint_without_a_role_needs_no_domain(name):
+def test_a_blueprint_without_a_role_needs_no_domain(name: str) -> None:
     assert "roleArn" not in CATALOG.blueprint(name).connector.credential
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_a_blueprint_with_a_role_tells_all_that_the_role_must_be_allowed(name):
+def test_a_blueprint_with_a_role_tells_all_that_the_role_must_be_allowed(name: str) -> None:
     found = blueprint(name)
     role = role_for(found, FRANKFURT)
     assert role is not None
@@ -172,14 +172,16 @@ def test_a_blueprint_with_a_role_tells_all_that_the_role_must_be_allowed(name):
 
 
 @pytest.mark.parametrize("name", ROLES)
-def test_a_blueprint_with_a_role_follows_its_domain_to_another_partition(name):
+def test_a_blueprint_with_a_role_follows_its_domain_to_another_partition(name: str) -> None:
     found = blueprint(name, BEIJING)
     hosts = {re.sub(r"^https://([^/]+).*", r"\1", url) for url in found.connector.urls}
-    assert found.connector.credential["roleArn"].startswith("arn:aws-cn:iam::111122223333:role/")
+    role_arn = found.connector.credential["roleArn"]
+    assert isinstance(role_arn, str)
+    assert role_arn.startswith("arn:aws-cn:iam::111122223333:role/")
     assert all(host.endswith(".cn-north-1.amazonaws.com.cn") or host == "api.openai.com" for host in hosts)
 
 
-def test_a_batch_transform_may_do_whatever_the_prefix_of_its_job_names():
+def test_a_batch_transform_may_do_whatever_the_prefix_of_its_job_names() -> None:
     role = role_for(blueprint("sagemaker_batch_transform"), FRANKFURT)
     jobs = "arn:aws:sagemaker:eu-central-1:111122223333:transform-job/opensearch-*"
     assert role is not None
@@ -190,18 +192,18 @@ def test_a_batch_transform_may_do_whatever_the_prefix_of_its_job_names():
     } in role.permissions["Statement"]
 
 
-def test_the_painless_functions_are_the_documentations_own_verbatim():
+def test_the_painless_functions_are_the_documentations_own_verbatim() -> None:
     [action] = blueprint("bedrock_titan_embedding_painless").connector.actions
     [documented] = seeds.BEDROCK["actions"]
     functions = ("pre_process_function", "post_process_function")
     assert [getattr(action, name) for name in functions] == [documented[name] for name in functions]
 
 
-def test_the_question_answering_body_is_the_aws_tutorials_own():
+def test_the_question_answering_body_is_the_aws_tutorials_own() -> None:
     [action] = blueprint("sagemaker_question_answering").connector.actions
     [documented] = seeds.SAGEMAKER_ROLE["actions"]
     assert action.request_body == documented["request_body"]
 
 
-def test_every_target_is_valid():
+def test_every_target_is_valid() -> None:
     assert Catalog(INCLUDE / "blueprints", INCLUDE / "targets").targets() is not None

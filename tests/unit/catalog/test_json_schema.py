@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,18 +37,18 @@ def wrong(written: Any) -> list[str]:
     return [error.json_path for error in VALIDATOR.iter_errors(written)]
 
 
-def test_the_file_is_current():
+def test_the_file_is_current() -> None:
     made = json.dumps(SCHEMA, indent=2, ensure_ascii=False) + "\n"
     assert FILE.read_text() == made, f"run: python -m opensearch_ml schema > {FILE.relative_to(REPOSITORY)}"
 
 
-def test_the_schema_is_one_of_its_dialect():
+def test_the_schema_is_one_of_its_dialect() -> None:
     assert SCHEMA["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
     Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
-def test_a_blueprint_of_the_catalog_agrees_with_the_schema_that_it_names(path):
+def test_a_blueprint_of_the_catalog_agrees_with_the_schema_that_it_names(path: Path) -> None:
     text = path.read_text()
     assert wrong(yaml.safe_load(text)) == []
     first = text.splitlines()[0]
@@ -55,18 +56,18 @@ def test_a_blueprint_of_the_catalog_agrees_with_the_schema_that_it_names(path):
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_a_valid_document_agrees_with_the_schema(name):
+def test_a_valid_document_agrees_with_the_schema(name: str) -> None:
     assert wrong(VALID[name]) == []
 
 
 @pytest.mark.parametrize("name", sorted(PROPERTIES.keys() - {"Blueprint.variables"}))
-def test_a_variable_may_stand_for_every_field(name):
+def test_a_variable_may_stand_for_every_field(name: str) -> None:
     field = Draft202012Validator({**PROPERTIES[name], "$defs": SCHEMA["$defs"]})
     assert field.is_valid("${variables.x}")
 
 
 @pytest.mark.parametrize("name", sorted(PROPERTIES))
-def test_every_field_is_described(name):
+def test_every_field_is_described(name: str) -> None:
     assert PROPERTIES[name].get("description")
 
 
@@ -87,7 +88,7 @@ def test_every_field_is_described(name):
         {"parameters": {"a": 1, "b": [{"c": None}], "d": "${variables.d}"}},
     ],
 )
-def test_whatever_the_checks_take_the_schema_takes(connector):
+def test_whatever_the_checks_take_the_schema_takes(connector: dict[str, Any]) -> None:
     assert wrong(document(connector)) == []
 
 
@@ -102,7 +103,7 @@ def test_whatever_the_checks_take_the_schema_takes(connector):
         {"trusted_endpoints": ["^https://${variables.host}/$"], "inline": "${variables.inline}"},
     ],
 )
-def test_whatever_the_checks_take_beside_the_connector_the_schema_takes(parts):
+def test_whatever_the_checks_take_beside_the_connector_the_schema_takes(parts: dict[str, Any]) -> None:
     assert wrong(document(**parts)) == []
 
 
@@ -122,7 +123,7 @@ def test_whatever_the_checks_take_beside_the_connector_the_schema_takes(parts):
         ({"actions": [action(name="two words")]}, "$.connector"),
     ],
 )
-def test_an_editor_marks_what_can_be_seen_at_once(connector, path):
+def test_an_editor_marks_what_can_be_seen_at_once(connector: dict[str, Any], path: str) -> None:
     assert wrong(document(connector)) == [path]
 
 
@@ -137,24 +138,24 @@ def test_an_editor_marks_what_can_be_seen_at_once(connector, path):
         {**document(), "trusted_endpoints": []},
     ],
 )
-def test_an_editor_marks_what_is_no_blueprint(written):
+def test_an_editor_marks_what_is_no_blueprint(written: dict[str, Any]) -> None:
     assert wrong(written)
 
 
-def test_the_builtin_functions_are_offered():
+def test_the_builtin_functions_are_offered() -> None:
     fields = SCHEMA["$defs"]["Action"]["properties"]
     assert "connector.pre_process.openai.embedding" in fields["pre_process_function"]["examples"]
     assert "connector.post_process.openai.embedding" in fields["post_process_function"]["examples"]
 
 
-def test_the_examples_are_valid_for_their_fields():
+def test_the_examples_are_valid_for_their_fields() -> None:
     for name, told in PROPERTIES.items():
         field = Draft202012Validator({**told, "$defs": SCHEMA["$defs"]})
         for example in told.get("examples", ()):
             assert field.is_valid(example), name
 
 
-def test_the_schema_is_of_the_model_that_is_parsed():
+def test_the_schema_is_of_the_model_that_is_parsed() -> None:
     written = copy.deepcopy(document())
     assert parse_blueprint("probe", written, source="probe")
     required = {field for field, told in Blueprint.model_fields.items() if told.is_required()} - {"name"}

@@ -37,7 +37,7 @@ smoke_test:
 """
 
 
-def test_all_mistakes_of_a_file_are_told_at_once_each_in_its_own_line():
+def test_all_mistakes_of_a_file_are_told_at_once_each_in_its_own_line() -> None:
     read = loader.parse(SIX)
     with pytest.raises(InvalidBlueprint) as caught:
         parse_blueprint("six", read.content, source="six.yaml", lines=read.lines)
@@ -67,7 +67,7 @@ def test_all_mistakes_of_a_file_are_told_at_once_each_in_its_own_line():
         ("smoke_test", [CANARY]),
     ],
 )
-def test_a_secret_in_what_is_malformed_is_told_too(path, value):
+def test_a_secret_in_what_is_malformed_is_told_too(path: str, value: object) -> None:
     written = copy.deepcopy(GOOD["http"])
     *above, last = path.split(".")
     (written["connector"] if above else written)[last] = value
@@ -88,7 +88,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_malformed_field_leads_to_findings_about_itself_alone(name):
+def test_a_malformed_field_leads_to_findings_about_itself_alone(name: str) -> None:
     kind, section, field, wrong = WRONG[name]
     written = copy.deepcopy(GOOD[kind])
     written[section][field] = wrong
@@ -99,7 +99,7 @@ def test_a_malformed_field_leads_to_findings_about_itself_alone(name):
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_a_missing_field_leads_to_no_other_finding(kind):
+def test_a_missing_field_leads_to_no_other_finding(kind: str) -> None:
     for field in ("name", "protocol"):
         written = copy.deepcopy(GOOD[kind])
         del written["connector"][field]
@@ -107,7 +107,7 @@ def test_a_missing_field_leads_to_no_other_finding(kind):
 
 
 @pytest.mark.parametrize("misspelt", ["requestbody", "request-body", "reqest_body"])
-def test_a_misspelt_field_is_judged_as_the_one_that_was_meant(misspelt):
+def test_a_misspelt_field_is_judged_as_the_one_that_was_meant(misspelt: str) -> None:
     one = action(headers={"Authorization": "Bearer ${credential.key}"})
     del one["request_body"]
     one[misspelt] = "{"
@@ -115,7 +115,7 @@ def test_a_misspelt_field_is_judged_as_the_one_that_was_meant(misspelt):
     assert {(one.path, one.problem.split()[0]) for one in told} == {(f"connector.actions.0.{misspelt}", "unknown")}
 
 
-def test_what_is_malformed_inside_a_misspelt_section_is_told_with_its_path_in_the_file():
+def test_what_is_malformed_inside_a_misspelt_section_is_told_with_its_path_in_the_file() -> None:
     told = refusal(document({"clientconfig": {"read_timeout": "long", "max_connection": 0}})).findings
     assert sorted(one.path for one in told) == [
         "connector.clientconfig",

@@ -24,7 +24,7 @@ def found(path: Path, written: dict[str, Any], target: Target | None = None) -> 
     return [finding.path for finding in checked(read(path, InvalidBlueprint), path, target, path.parent).findings]
 
 
-def test_without_a_target_what_a_missing_value_decides_is_not_judged_and_the_rest_is(path):
+def test_without_a_target_what_a_missing_value_decides_is_not_judged_and_the_rest_is(path: Path) -> None:
     written = document(
         {
             "protocol": "${variables.protocol}",
@@ -38,7 +38,7 @@ def test_without_a_target_what_a_missing_value_decides_is_not_judged_and_the_res
     assert found(path, written) == ["connector.client_config.read_timeout"]
 
 
-TYPED = {
+TYPED: dict[str, dict[str, Any]] = {
     "connector.client_config.read_timeout": {"client_config": {"read_timeout": "${variables.rt}"}},
     "connector.client_config.skip_ssl_verification": {"client_config": {"skip_ssl_verification": "${variables.rt}"}},
     "connector.protocol": {"protocol": "${variables.rt}"},
@@ -47,33 +47,35 @@ TYPED = {
 
 
 @pytest.mark.parametrize("field", TYPED)
-def test_a_typed_field_whose_value_is_missing_hides_no_other_finding(path, field):
+def test_a_typed_field_whose_value_is_missing_hides_no_other_finding(path: Path, field: str) -> None:
     written = document({**TYPED[field], "description": f"key {CANARY}"}, smoke_test={"parameters": {}})
     assert found(path, written) == ["smoke_test.expect", "connector.description"]
     result = checked(read(path, InvalidBlueprint), path, None, path.parent)
     assert result.not_judged == ((field, "rt"),)
 
 
-def test_a_variable_that_stands_for_the_dimension_alone_hides_no_secret(path):
+def test_a_variable_that_stands_for_the_dimension_alone_hides_no_secret(path: Path) -> None:
     test = {"parameters": {"token_of_ours": CANARY}, "expect": {"path": "a", "dimension": "${variables.dimensoin}"}}
     assert found(path, document(smoke_test=test)) == ["smoke_test.parameters.token_of_ours"]
 
 
-def test_a_secret_beside_a_variable_without_a_value_is_a_finding(path):
+def test_a_secret_beside_a_variable_without_a_value_is_a_finding(path: Path) -> None:
     asking = action(headers={"A": "${credential.key}", "X-Trace": f"{CANARY} ${{variables.more}}"})
     assert found(path, document({"actions": [asking]})) == ["connector.actions.0.headers.X-Trace"]
 
 
-def test_a_variable_without_a_value_hides_no_finding_whose_words_hold_a_part_of_what_stands_in_for_it(path):
+def test_a_variable_without_a_value_hides_no_finding_whose_words_hold_a_part_of_what_stands_in_for_it(
+    path: Path,
+) -> None:
     written = document({"protocol": "aws_sigv4", "description": "${variables.partition}"})
     assert "connector.credential" in found(path, written)
 
 
-def test_a_connector_that_is_a_variable_alone_is_not_said_to_be_without_findings(path):
+def test_a_connector_that_is_a_variable_alone_is_not_said_to_be_without_findings(path: Path) -> None:
     assert found(path, {"connector": "${variables.all}"}) == ["connector"]
 
 
-def test_without_a_target_patterns_are_not_held_against_a_url_that_is_stood_in_for(path):
+def test_without_a_target_patterns_are_not_held_against_a_url_that_is_stood_in_for(path: Path) -> None:
     written = document(
         {"actions": [action(url="https://${variables.account}.example.com/v1", headers={"A": "${credential.key}"})]},
         trusted_endpoints=[r"^https://mine\.example\.com/v1$"],
@@ -83,7 +85,7 @@ def test_without_a_target_patterns_are_not_held_against_a_url_that_is_stood_in_f
     assert set(found(path, written)) == {"trusted_endpoints", "trusted_endpoints.0"}
 
 
-def test_without_a_target_a_region_that_is_stood_in_for_is_not_held_against_the_urls(path):
+def test_without_a_target_a_region_that_is_stood_in_for_is_not_held_against_the_urls(path: Path) -> None:
     written = document(
         {
             "protocol": "aws_sigv4",
@@ -96,12 +98,12 @@ def test_without_a_target_a_region_that_is_stood_in_for_is_not_held_against_the_
     assert found(path, written, Target(name="t", variables={"region": "us-east-2"})) == ["connector.actions.0.url"]
 
 
-def test_without_a_target_a_circle_of_variables_is_a_finding(path):
+def test_without_a_target_a_circle_of_variables_is_a_finding(path: Path) -> None:
     written = document({"version": "${variables.a}"}, variables={"a": "${variables.b}", "b": "${variables.a}"})
     assert found(path, written) == ["variables.a"]
 
 
-def test_what_has_no_value_on_the_target_hides_no_other_finding(path):
+def test_what_has_no_value_on_the_target_hides_no_other_finding(path: Path) -> None:
     written = document({"version": {}, "description": "${variables.none}", "client_config": {"read_timeout": 0}})
     assert sorted(found(path, written, Target(name="t"))) == [
         "connector.client_config.read_timeout",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import botocore.session
 import pytest
 
@@ -14,7 +16,9 @@ KEYS = {key: {"conn_id": "aws", "field": f"extra.{key}"} for key in ("access_key
 SAGEMAKER = "https://runtime.sagemaker.eu-central-1.amazonaws.com/endpoints/e/invocations"
 
 
-def signed(url: str = SAGEMAKER, service: str = "sagemaker", region: str = "eu-central-1", **fields):
+def signed(
+    url: str = SAGEMAKER, service: str = "sagemaker", region: str = "eu-central-1", **fields: Any
+) -> dict[str, Any]:
     """A connector that signs its one action."""
     return {
         "protocol": "aws_sigv4",
@@ -24,7 +28,9 @@ def signed(url: str = SAGEMAKER, service: str = "sagemaker", region: str = "eu-c
     }
 
 
-def with_secret(credential: dict | None = None, header: str = "Bearer ${credential.secretArn.key}"):
+def with_secret(
+    credential: dict[str, Any] | None = None, header: str = "Bearer ${credential.secretArn.key}"
+) -> dict[str, Any]:
     """A connector whose API key is in Secrets Manager."""
     return {
         "credential": {"secretArn": SECRET, "roleArn": ROLE} if credential is None else credential,
@@ -59,7 +65,7 @@ def with_secret(credential: dict | None = None, header: str = "Bearer ${credenti
         with_secret(),
     ],
 )
-def test_what_aws_takes_is_fine(connector):
+def test_what_aws_takes_is_fine(connector: dict[str, Any]) -> None:
     assert parsed(connector)
 
 
@@ -109,14 +115,16 @@ def test_what_aws_takes_is_fine(connector):
         ),
     ],
 )
-def test_parts_of_a_credential_that_do_not_go_together_are_told(connector, path, words):
+def test_parts_of_a_credential_that_do_not_go_together_are_told(
+    connector: dict[str, Any], path: str, words: str
+) -> None:
     finding = only(refused(connector))
     assert finding.path == path
     assert words in finding.problem
 
 
 @pytest.mark.parametrize("key", ["roleArn", "externalAccountRoleArn"])
-def test_a_role_with_the_documents_placeholder_for_an_account_is_told(key):
+def test_a_role_with_the_documents_placeholder_for_an_account_is_told(key: str) -> None:
     credential = {"roleArn": ROLE, key: "arn:aws:iam::account-id:role/opensearch-sagemaker-role"}
     finding = only(refused(signed(credential=credential)))
     assert finding.path == f"connector.credential.{key}"
@@ -125,14 +133,14 @@ def test_a_role_with_the_documents_placeholder_for_an_account_is_told(key):
 
 
 @pytest.mark.parametrize("end", ["openai", "openai-key", "openai-AbCdE", ""])
-def test_a_secrets_arn_needs_the_six_characters_that_the_service_added(end):
+def test_a_secrets_arn_needs_the_six_characters_that_the_service_added(end: str) -> None:
     credential = {"roleArn": ROLE, "secretArn": f"arn:aws:secretsmanager:eu-central-1:111122223333:secret:{end}"}
     finding = only(refused(with_secret(credential)))
     assert "does not look like a secretArn" in finding.problem
     assert "six characters at its end" in finding.fix
 
 
-def test_a_key_of_the_secret_needs_a_secret():
+def test_a_key_of_the_secret_needs_a_secret() -> None:
     error = refused(with_secret({"key": {"conn_id": "a"}}))
     assert "uses ${credential.secretArn.key}, which is not there" in only(error).problem
 
@@ -167,19 +175,21 @@ def test_a_key_of_the_secret_needs_a_secret():
         (signed("http://127.0.0.1:1/x", "comprehend"), "connector.actions.0.headers", "has no X-Amz-Target"),
     ],
 )
-def test_what_would_be_signed_for_another_service_or_region_is_told(connector, path, words):
+def test_what_would_be_signed_for_another_service_or_region_is_told(
+    connector: dict[str, Any], path: str, words: str
+) -> None:
     finding = only(refused(connector))
     assert finding.path == path
     assert words in finding.problem
 
 
-def test_a_service_name_in_the_credential_is_told_there():
+def test_a_service_name_in_the_credential_is_told_there() -> None:
     connector = signed(credential={"roleArn": ROLE, "service_name": "bedrock-runtime"})
     del connector["parameters"]["service_name"]
     assert only(refused(connector)).path == "connector.credential.service_name"
 
 
-def test_the_signing_names_are_those_that_botocore_signs_with():
+def test_the_signing_names_are_those_that_botocore_signs_with() -> None:
     session = botocore.session.get_session()
     clients = {"runtime.sagemaker": "sagemaker-runtime", "api.sagemaker": "sagemaker"}
     for endpoint, name in aws.SIGNING_NAMES.items():
@@ -191,7 +201,7 @@ def test_the_signing_names_are_those_that_botocore_signs_with():
 
 
 @pytest.mark.parametrize("section", [{}, None, {"manage": False}])
-def test_the_section_may_be_empty(section):
+def test_the_section_may_be_empty(section: dict[str, bool] | None) -> None:
     blueprint = parsed(signed(), iam_role=section)
     assert blueprint.iam_role
     assert blueprint.iam_role.trusted_services == [OPENSEARCH_SERVICE]
@@ -199,7 +209,7 @@ def test_the_section_may_be_empty(section):
     assert parsed(signed()).iam_role is None
 
 
-def test_the_section_needs_a_role_that_is_written_out():
+def test_the_section_needs_a_role_that_is_written_out() -> None:
     assert only(refused(signed(credential=KEYS), iam_role={})).path == "iam_role"
     reference = {"roleArn": {"conn_id": "aws", "field": "extra.role"}}
     assert only(refused(signed(credential=reference), iam_role={})).path == "connector.credential.roleArn"
@@ -216,7 +226,7 @@ def test_the_section_needs_a_role_that_is_written_out():
         ({"description": "x" * 1001}, "iam_role.description"),
     ],
 )
-def test_a_field_of_the_section_that_is_wrong_is_told(section, path):
+def test_a_field_of_the_section_that_is_wrong_is_told(section: dict[str, Any], path: str) -> None:
     assert only(refused(signed(), iam_role=section)).path == path
 
 
@@ -237,7 +247,7 @@ ALLOW = {"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "*"}
         {**ALLOW, "Condition": {"StringEquals": {"aws:RequestedRegion": ["a", "b"]}}},
     ],
 )
-def test_a_users_own_statement_may_hold_wildcards(statement):
+def test_a_users_own_statement_may_hold_wildcards(statement: dict[str, Any]) -> None:
     assert parsed(signed(), iam_role={"statements": [statement]})
 
 
@@ -260,17 +270,17 @@ def test_a_users_own_statement_may_hold_wildcards(statement):
         ({"Sid": "not-alphanumeric"}, ".Sid"),
     ],
 )
-def test_a_statement_that_iam_would_refuse_is_told(change, path):
+def test_a_statement_that_iam_would_refuse_is_told(change: dict[str, Any], path: str) -> None:
     error = refused(signed(), iam_role={"statements": [ALLOW, {**ALLOW, **change}]})
     assert paths(error) == [f"iam_role.statements.1{path}"]
 
 
-def test_two_statements_of_one_sid_are_told():
+def test_two_statements_of_one_sid_are_told() -> None:
     statement = {**ALLOW, "Sid": "Same"}
     assert paths(refused(signed(), iam_role={"statements": [statement, statement]})) == ["iam_role.statements.1.Sid"]
 
 
-def test_what_the_connector_does_not_tell_about_its_role_is_told_with_what_to_write():
+def test_what_the_connector_does_not_tell_about_its_role_is_told_with_what_to_write() -> None:
     written = document(signed("http://127.0.0.1:1/endpoints/${parameters.name}/invocations"), iam_role={})
     finding = only(refusal(written))
     assert finding.path == "connector.actions.0.url"
@@ -282,7 +292,7 @@ def test_what_the_connector_does_not_tell_about_its_role_is_told_with_what_to_wr
 @pytest.mark.parametrize(
     "url", ["https://[", "https://runtime.sagemaker.[1].amazonaws.com/", "https://[::1]]/a?[b", "["]
 )
-def test_a_url_that_no_parser_reads_is_a_finding_like_any_other(url):
+def test_a_url_that_no_parser_reads_is_a_finding_like_any_other(url: str) -> None:
     keys = {name: {"conn_id": "aws_default"} for name in ("access_key", "secret_key")}
     parameters = {"region": "us-east-1", "service_name": "sagemaker"}
     connector = {"protocol": "aws_sigv4", "credential": keys, "parameters": parameters, "actions": [action(url=url)]}

@@ -34,12 +34,12 @@ def found(case: dict[str, Any]) -> tuple[list[Finding], str]:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_the_good_documents_are_good(name):
+def test_the_good_documents_are_good(name: str) -> None:
     assert parse_blueprint(name, copy.deepcopy(GOOD[name]), source=name)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_bad_blueprint_is_refused_by_the_rule_meant_for_it(name):
+def test_a_bad_blueprint_is_refused_by_the_rule_meant_for_it(name: str) -> None:
     case = CASES[name]
     findings, shown = found(case)
     meant = [
@@ -52,5 +52,5 @@ def test_a_bad_blueprint_is_refused_by_the_rule_meant_for_it(name):
     assert not [secret for secret in SECRETS if secret in shown]
 
 
-def test_there_are_enough_of_them():
+def test_there_are_enough_of_them() -> None:
     assert len(CASES) >= 150

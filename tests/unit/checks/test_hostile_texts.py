@@ -39,7 +39,7 @@ PARTS = [
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_long_text_anywhere_is_checked_in_no_time(part):
+def test_a_long_text_anywhere_is_checked_in_no_time(part: str) -> None:
     text = part * (20_000 // len(part))
     everywhere = document(
         {

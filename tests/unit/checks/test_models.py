@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from jsonschema import Draft202012Validator, SchemaError
 
@@ -27,7 +29,7 @@ SCHEMAS = [
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)
-def test_a_schema_is_judged_as_the_meta_schema_judges_it(schema):
+def test_a_schema_is_judged_as_the_meta_schema_judges_it(schema: dict[str, Any]) -> None:
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError:
@@ -56,5 +58,5 @@ def test_a_schema_is_judged_as_the_meta_schema_judges_it(schema):
         {"rate_limiter": {"limit": "4", "unit": "minutes"}},
     ],
 )
-def test_a_documented_model_is_fine(model):
+def test_a_documented_model_is_fine(model: dict[str, Any]) -> None:
     assert parsed(model=model)

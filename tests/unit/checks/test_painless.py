@@ -26,11 +26,11 @@ from opensearch_ml.checks import painless
         "params.l.stream().map(x -> { x + 1 })",
     ],
 )
-def test_a_script_that_compiles_has_no_problem(script):
+def test_a_script_that_compiles_has_no_problem(script: str) -> None:
     assert painless.problem(script) is None
 
 
 @pytest.mark.parametrize("size", [20_000])
 @pytest.mark.parametrize("part", ["(", "/", "//", "'", '"', "\\", "/* ", '"" ', "a/b;", "((/"])
-def test_a_hostile_script_is_read_in_no_time(part, size):
+def test_a_hostile_script_is_read_in_no_time(part: str, size: int) -> None:
     painless.problem(part * size)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from opensearch_ml.checks import versions
@@ -9,7 +11,7 @@ MCP = {"url": "https://a.com/x", "actions": [], "credential": {}}
 CONFIG = {"read_timeout": 1, "max_retry_times": 3, "skip_ssl_verification": True}
 
 
-def told(version, connector=None, **parts):
+def told(version: tuple[int, ...], connector: dict[str, Any] | None = None, **parts: Any) -> list[str]:
     return [finding.path for finding in versions.findings(parsed(connector, **parts), version)]
 
 
@@ -48,23 +50,25 @@ def told(version, connector=None, **parts):
         ({}, {"model": {"interface": {}}}, "model.interface", (2, 14)),
     ],
 )
-def test_a_field_is_told_to_older_servers_only(connector, parts, path, since):
+def test_a_field_is_told_to_older_servers_only(
+    connector: dict[str, Any], parts: dict[str, Any], path: str, since: tuple[int, int]
+) -> None:
     major, minor = since
     before = (major, minor - 1, 9) if minor else (major - 1, 99)
     assert told(before, connector, **parts) == [path]
     assert told((major, minor, 0), connector, **parts) == []
 
 
-def test_the_finding_says_both_versions():
+def test_the_finding_says_both_versions() -> None:
     (finding,) = versions.findings(parsed({"actions": [action(name="a")]}), (2, 19, 1))
     assert finding.problem == "needs OpenSearch 3.5, and the cluster runs 2.19.1"
 
 
-def test_what_every_server_knows_is_no_finding():
+def test_what_every_server_knows_is_no_finding() -> None:
     assert told((2, 11, 0)) == []
 
 
-def test_the_newest_known_version_is_none_older_than_what_is_known_of():
-    tables = (versions.PROTOCOLS, versions.ACTION_TYPES, versions.CONNECTOR_FIELDS, versions.ACTION_FIELDS)
-    tables += (versions.CLIENT_CONFIG, versions.MODEL_FIELDS, *versions.FUNCTIONS.values())
+def test_the_newest_known_version_is_none_older_than_what_is_known_of() -> None:
+    tables = [versions.PROTOCOLS, versions.ACTION_TYPES, versions.CONNECTOR_FIELDS, versions.ACTION_FIELDS]
+    tables += [versions.CLIENT_CONFIG, versions.MODEL_FIELDS, *versions.FUNCTIONS.values()]
     assert max(since for table in tables for since in table.values())[:2] <= versions.NEWEST

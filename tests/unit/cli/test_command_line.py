@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import yaml
@@ -30,8 +30,26 @@ FORMATS = dict(cli.reports.FORMATS)
 DOMAIN = "arn:aws:es:eu-central-1:111122223333:domain/search"
 
 
+class Write(Protocol):
+    """Writes files: ``blueprints__a`` is blueprints/a.yaml."""
+
+    def __call__(self, **written: Any) -> None: ...
+
+
+class Run(Protocol):
+    """Runs a command; returns its exit code, output and errors."""
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]: ...
+
+
+class FoundBy(Protocol):
+    """Validates; returns the findings as JSON has them."""
+
+    def __call__(self, *arguments: str) -> list[dict[str, Any]]: ...
+
+
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Writes blueprints/a.yaml and the like below the current folder."""
     monkeypatch.chdir(tmp_path)
 
@@ -45,7 +63,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command; returns its exit code, output and errors."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -60,7 +78,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 @pytest.fixture
-def found(run: Any) -> Any:
+def found(run: Run) -> FoundBy:
     """Validates, and returns the findings as JSON has them."""
     return lambda *arguments: json.loads(run("validate", "--format", "json", *arguments)[1])
 
@@ -83,7 +101,7 @@ WRONG = """connector:
 # ---- start-up
 
 
-def test_no_command_imports_airflow_or_a_network_client():
+def test_no_command_imports_airflow_or_a_network_client() -> None:
     program = (
         "import sys; from opensearch_ml import cli; before = set(sys.modules); codes = [cli.main(one) for one in "
         "(['validate', sys.argv[1]], ['render', sys.argv[2]], ['import', sys.argv[2]], ['schema'])];"
@@ -100,7 +118,7 @@ def test_no_command_imports_airflow_or_a_network_client():
     assert imported - NEEDED == {"opensearch_ml", "cython_runtime"}
 
 
-def test_fifty_files_take_no_time_to_speak_of(files, capfd):
+def test_fifty_files_take_no_time_to_speak_of(files: Write, capfd: pytest.CaptureFixture[str]) -> None:
     many = {f"blueprints__b{n}": (CATALOG / "openai_embedding.yaml").read_text() for n in range(50)}
     files(**many)
     program = (
@@ -113,7 +131,7 @@ def test_fifty_files_take_no_time_to_speak_of(files, capfd):
     assert float(seconds) < CPU_S
 
 
-def test_who_stops_reading_sees_no_traceback():
+def test_who_stops_reading_sees_no_traceback() -> None:
     # sleep has ended, and its end of the pipe is closed, long before the first word is written.
     command = f"'{sys.executable}' -m opensearch_ml validate '{CATALOG}' | sleep 0; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], env=BARE, capture_output=True, text=True, check=True)
@@ -122,7 +140,7 @@ def test_who_stops_reading_sees_no_traceback():
     assert "BrokenPipe" not in ended.stderr
 
 
-def test_a_python_without_what_is_needed_is_told_what_to_install():
+def test_a_python_without_what_is_needed_is_told_what_to_install() -> None:
     ended = subprocess.run(
         [sys.executable, "-S", "-m", "opensearch_ml", "schema"],
         env={**BARE, "PYTHONNOUSERSITE": "1"},
@@ -139,7 +157,7 @@ def test_a_python_without_what_is_needed_is_told_what_to_install():
 # ---- validate
 
 
-def test_the_catalog_has_no_findings_and_exits_with_0(run):
+def test_the_catalog_has_no_findings_and_exits_with_0(run: Run) -> None:
     count = len(list(CATALOG.glob("*.yaml")))
     told = f"{count} files, no findings\n"
     assert run("validate", str(CATALOG), "--domain-arn", DOMAIN) == (OK, told, "")
@@ -148,7 +166,7 @@ def test_the_catalog_has_no_findings_and_exits_with_0(run):
     assert re.search(r"connector\.\S+ in \S+ and \d+ more, because variables\.account_id has no value", err)
 
 
-def test_findings_are_told_by_file_with_line_path_problem_and_fix(files, run):
+def test_findings_are_told_by_file_with_line_path_problem_and_fix(files: Write, run: Run) -> None:
     files(blueprints__b=WRONG, blueprints__a=document())
     code, out, _ = run("validate", "blueprints")
     assert code == FINDINGS
@@ -162,7 +180,7 @@ def test_findings_are_told_by_file_with_line_path_problem_and_fix(files, run):
     )
 
 
-def test_json_has_the_same_findings_and_no_findings_are_an_empty_list(files, run, found):
+def test_json_has_the_same_findings_and_no_findings_are_an_empty_list(files: Write, run: Run, found: FoundBy) -> None:
     files(blueprints__b=WRONG, blueprints__a=document())
     first, second = found("blueprints")
     assert first == {
@@ -176,7 +194,7 @@ def test_json_has_the_same_findings_and_no_findings_are_an_empty_list(files, run
     assert run("validate", "--format", "json", "blueprints/a.yaml") == (OK, "[]\n", "")
 
 
-def test_github_is_told_by_workflow_commands_that_nothing_can_break_out_of(files, run):
+def test_github_is_told_by_workflow_commands_that_nothing_can_break_out_of(files: Write, run: Run) -> None:
     sly = document({"parameters": {"100%: a,b": 1}})
     sly["connector"]["parameters"]["opensearch_ml_x\n::stop-commands::y"] = 1
     files(**{"of 100%, all__a": sly})
@@ -190,22 +208,22 @@ def test_github_is_told_by_workflow_commands_that_nothing_can_break_out_of(files
     assert told == "50%25%0D%0Aof"
 
 
-def test_a_key_of_several_lines_forges_no_line_of_the_text(files, run):
+def test_a_key_of_several_lines_forges_no_line_of_the_text(files: Write, run: Run) -> None:
     files(blueprints__a=document({"parameters": {"opensearch_ml_x\n::error::forged": 1}}))
     assert not [line for line in run("validate", "blueprints")[1].splitlines() if line.startswith("::")]
 
 
-def test_what_is_wrong_with_the_file_itself_is_told_in_its_first_line(files, found):
+def test_what_is_wrong_with_the_file_itself_is_told_in_its_first_line(files: Write, found: FoundBy) -> None:
     files(blueprints__a="[]")
     assert [(one["line"], one["path"]) for one in found("blueprints")] == [(1, "")]
 
 
-def test_a_file_and_its_folder_are_one_file(files, run):
+def test_a_file_and_its_folder_are_one_file(files: Write, run: Run) -> None:
     files(blueprints__a=document())
     assert run("validate", "blueprints", "blueprints/a.yaml")[1] == "1 file, no findings\n"
 
 
-def test_a_folder_is_taken_as_the_catalog_takes_it(files, run):
+def test_a_folder_is_taken_as_the_catalog_takes_it(files: Write, run: Run) -> None:
     files(blueprints__a=document())
     Path("blueprints", "README.md").write_text("no blueprint")
     Path("blueprints", ".hidden.yaml").write_text("[")
@@ -213,7 +231,7 @@ def test_a_folder_is_taken_as_the_catalog_takes_it(files, run):
     assert run("validate", "blueprints")[:2] == (OK, "2 files, no findings\n")
 
 
-def test_a_file_that_no_catalog_would_find_is_a_finding(files, found):
+def test_a_file_that_no_catalog_would_find_is_a_finding(files: Write, found: FoundBy) -> None:
     files(blueprints__a=document())
     Path("blueprints", "a.json").write_text(json.dumps(document()))
     Path("blueprints", "b.txt").write_text(json.dumps(document()))
@@ -241,7 +259,9 @@ def test_a_file_that_no_catalog_would_find_is_a_finding(files, found):
         (["deploy"], "invalid choice"),
     ],
 )
-def test_a_command_that_cannot_be_carried_out_exits_with_2_and_says_why(files, run, arguments, words):
+def test_a_command_that_cannot_be_carried_out_exits_with_2_and_says_why(
+    files: Write, run: Run, arguments: list[str], words: str
+) -> None:
     files(blueprints__a=document())
     Path("empty").mkdir()
     code, out, err = run(*arguments)
@@ -250,14 +270,18 @@ def test_a_command_that_cannot_be_carried_out_exits_with_2_and_says_why(files, r
     assert words in err or code == FINDINGS
 
 
-def test_no_secret_of_a_refused_file_is_ever_shown(tmp_path, run, monkeypatch):
+def test_no_secret_of_a_refused_file_is_ever_shown(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "blueprints"
     folder.mkdir()
     for number, case in enumerate(CASES.values()):
         suffix = "json" if case.get("json") else "yaml"
         text = stood_in(case["text"]) if "text" in case else json.dumps(changed(case))
         (folder / f"b{number}.{suffix}").write_text(text, errors="surrogatepass")
-    everywhere = {"variables": {CANARY: CANARY}, CANARY: CANARY, "smoke_test": {"parameters": {CANARY: CANARY}}}
+    everywhere: dict[str, Any] = {
+        "variables": {CANARY: CANARY},
+        CANARY: CANARY,
+        "smoke_test": {"parameters": {CANARY: CANARY}},
+    }
     everywhere["connector"] = {CANARY: CANARY, "parameters": {CANARY: CANARY, "opensearch_ml_" + CANARY: 1}}
     everywhere["connector"]["credential"] = {CANARY: CANARY, "roleArn": CANARY}
     everywhere["connector"]["actions"] = [action(headers={CANARY: CANARY}, url=CANARY), CANARY]
@@ -280,7 +304,9 @@ VARIABLES = document({"parameters": {"model": "${variables.model}", "size": "${v
 ON_A_DOMAIN = document({"credential": {"key": {"conn_id": "a"}}, "parameters": {"region": "${variables.region}"}})
 
 
-def test_a_target_gives_variables_and_what_it_lacks_is_told_with_its_place(files, run, found):
+def test_a_target_gives_variables_and_what_it_lacks_is_told_with_its_place(
+    files: Write, run: Run, found: FoundBy
+) -> None:
     files(blueprints__a=VARIABLES, targets__production={"variables": {"model": "m"}})
     assert run("validate", "blueprints")[:2] == (OK, "1 file, no findings\n")
     [finding] = found("blueprints", "--target", "production")
@@ -290,7 +316,7 @@ def test_a_target_gives_variables_and_what_it_lacks_is_told_with_its_place(files
     assert found("blueprints", "--target", "production") == []
 
 
-def test_what_is_not_judged_is_named_and_hides_nothing(files, run):
+def test_what_is_not_judged_is_named_and_hides_nothing(files: Write, run: Run) -> None:
     wrong = document({"client_config": {"read_timeout": "${variables.rt}"}, "description": CANARY})
     files(blueprints__a=wrong, blueprints__b=document({"version": "${variables.rt}"}))
     code, out, err = run("validate", "blueprints")
@@ -302,14 +328,14 @@ def test_what_is_not_judged_is_named_and_hides_nothing(files, run):
     assert run("validate", "--format", "json", "blueprints/b.yaml")[:2] == (OK, "[]\n")
 
 
-def test_a_version_is_judged_beside_other_findings(files, found):
+def test_a_version_is_judged_beside_other_findings(files: Write, found: FoundBy) -> None:
     one = action(name="first", headers={"A": "${credential.key}"}, url="https://${parameters.host}/v1")
     files(blueprints__a=document({"actions": [one], "nam": 1}, smoke_test=None))
     told = sorted(finding["path"] for finding in found("blueprints", "--opensearch", "2.19.1"))
     assert told == ["connector.actions.0.name", "connector.actions.0.url", "connector.nam"]
 
 
-def test_a_version_that_nothing_is_known_of_is_said_to_be_one(files, run):
+def test_a_version_that_nothing_is_known_of_is_said_to_be_one(files: Write, run: Run) -> None:
     files(blueprints__a=document())
     code, out, err = run("validate", "blueprints", "--opensearch", "9.9")
     assert (code, out) == (OK, "1 file, no findings\n")
@@ -317,20 +343,20 @@ def test_a_version_that_nothing_is_known_of_is_said_to_be_one(files, run):
     assert run("validate", "blueprints", "--opensearch", "3.9.2")[2] == ""
 
 
-def test_the_targets_folder_may_be_elsewhere(files, run):
+def test_the_targets_folder_may_be_elsewhere(files: Write, run: Run) -> None:
     files(blueprints__a=VARIABLES, clusters__eu={"variables": {"model": "m", "size": 1}})
     arguments = ("validate", "blueprints", "--targets", "clusters", "--target", "eu")
     assert run(*arguments)[:2] == (OK, "2 files, no findings\n")
 
 
-def test_the_targets_own_file_is_checked_too(files, found):
+def test_the_targets_own_file_is_checked_too(files: Write, found: FoundBy) -> None:
     files(blueprints__a=VARIABLES, targets__t="opensearch_conn_id: a\nsetings: {}\n")
     assert [(one["file"], one["line"], one["path"]) for one in found("blueprints", "--target", "t")] == [
         ("targets/t.yaml", 2, "setings")
     ]
 
 
-def test_a_targets_blueprints_are_checked_against_those_beside_it(files, found, tmp_path):
+def test_a_targets_blueprints_are_checked_against_those_beside_it(files: Write, found: FoundBy, tmp_path: Path) -> None:
     named = {"blueprints": ["a", "b_*"]}
     files(blueprints__a={"connector": document()["connector"]}, targets__t=named)
     assert [(one["line"], one["path"]) for one in found("targets")] == [(3, "blueprints.1")]
@@ -338,14 +364,14 @@ def test_a_targets_blueprints_are_checked_against_those_beside_it(files, found, 
     assert found("targets") == []
 
 
-def test_a_folder_of_targets_is_checked_as_targets(files, run, found):
+def test_a_folder_of_targets_is_checked_as_targets(files: Write, run: Run, found: FoundBy) -> None:
     files(targets__a={"variables": {"model": "m"}}, targets__b={"connector": {}}, clusters__c={"settings": {}})
     assert [one["file"] for one in found("targets")] == ["targets/b.yaml"]
     assert run("validate", "clusters", "--targets", "clusters")[0] == OK
     assert run("validate", "clusters")[0] == FINDINGS
 
 
-def test_a_domain_gives_the_variables_that_its_connection_would(files, run, found):
+def test_a_domain_gives_the_variables_that_its_connection_would(files: Write, run: Run, found: FoundBy) -> None:
     files(blueprints__a=ON_A_DOMAIN, targets__t={"opensearch_conn_id": "domain"})
     [finding] = found("blueprints", "--target", "t")
     assert finding["fix"] == (
@@ -355,7 +381,7 @@ def test_a_domain_gives_the_variables_that_its_connection_would(files, run, foun
     assert run("validate", "blueprints", "--target", "t", "--domain-arn", DOMAIN)[0] == OK
 
 
-def test_a_version_finds_what_it_does_not_know_in_its_line(files, run, found):
+def test_a_version_finds_what_it_does_not_know_in_its_line(files: Write, run: Run, found: FoundBy) -> None:
     files(blueprints__a=document({"actions": [action(name="first", headers={"A": "${credential.key}"})]}))
     assert run("validate", "blueprints", "--opensearch", "3.6")[0] == OK
     [finding] = found("blueprints", "--opensearch", "2.19.1")
@@ -367,13 +393,14 @@ def test_a_version_finds_what_it_does_not_know_in_its_line(files, run, found):
 # ---- render
 
 
-def rendered(run: Any, *arguments: str) -> list[dict[str, Any]]:
+def rendered(run: Run, *arguments: str) -> list[dict[str, Any]]:
     code, out, err = run("render", "--format", "json", *arguments)
     assert (code, err) == (OK, "")
-    return json.loads(out)
+    requests: list[dict[str, Any]] = json.loads(out)
+    return requests
 
 
-def test_render_shows_every_request_in_order_with_secrets_as_references(run):
+def test_render_shows_every_request_in_order_with_secrets_as_references(run: Run) -> None:
     requests = rendered(run, str(CATALOG / "openai_embedding.yaml"))
     assert [(one["step"], one["method"], one["path"]) for one in requests] == [
         ("trusted_endpoints", "PUT", "/_cluster/settings"),
@@ -391,7 +418,7 @@ def test_render_shows_every_request_in_order_with_secrets_as_references(run):
 
 
 @pytest.mark.parametrize("path", sorted(CATALOG.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_blueprint_of_the_catalog_is_rendered_twice_alike_in_the_steps_order(run, path):
+def test_a_blueprint_of_the_catalog_is_rendered_twice_alike_in_the_steps_order(run: Run, path: Path) -> None:
     arguments = (str(path), "--domain-arn", DOMAIN)
     requests = rendered(run, *arguments)
     assert requests == rendered(run, *arguments)
@@ -401,7 +428,7 @@ def test_a_blueprint_of_the_catalog_is_rendered_twice_alike_in_the_steps_order(r
     assert steps == sorted(steps, key=order.index)
 
 
-def test_render_shows_an_internal_connector_inside_its_model(files, run):
+def test_render_shows_an_internal_connector_inside_its_model(files: Write, run: Run) -> None:
     files(blueprints__a=document(inline=True, smoke_test=None))
     requests = rendered(run, "blueprints/a.yaml")
     assert [one["step"] for one in requests] == ["trusted_endpoints", "model_group", "model", "deploy"]
@@ -420,17 +447,19 @@ def test_render_shows_an_internal_connector_inside_its_model(files, run):
         ),
     ],
 )
-def test_render_shows_what_a_source_gives_as_that(rotation, keys, files, run):
+def test_render_shows_what_a_source_gives_as_that(
+    rotation: dict[str, str], keys: list[str], files: Write, run: Run
+) -> None:
     files(blueprints__a={**GOOD["session"], "rotation": rotation})
     credential = rendered(run, "blueprints/a.yaml")[1]["body"]["credential"]
     assert credential == dict.fromkeys(keys, f"<given by {rotation['source']}>")
 
 
-def test_render_stops_at_the_connector_of_an_mcp_server(run):
+def test_render_stops_at_the_connector_of_an_mcp_server(run: Run) -> None:
     assert rendered(run, str(CATALOG / "mcp_sse.yaml"))[-1]["step"] == "connector"
 
 
-def test_render_takes_variables_and_settings_from_the_target(files, run):
+def test_render_takes_variables_and_settings_from_the_target(files: Write, run: Run) -> None:
     settings = {"settings": {"only_run_on_ml_node": False}}
     files(blueprints__a=VARIABLES, targets__t={"variables": {"model": "m", "size": 3}, **settings})
     requests = rendered(run, "blueprints/a.yaml", "--target", "t")
@@ -438,7 +467,7 @@ def test_render_takes_variables_and_settings_from_the_target(files, run):
     assert requests[2]["body"]["parameters"]["size"] == "3"
 
 
-def test_render_makes_no_value_up(files, run):
+def test_render_makes_no_value_up(files: Write, run: Run) -> None:
     files(blueprints__a=VARIABLES, targets__t={})
     for arguments in ([], ["--target", "t"]):
         code, out, err = run("render", "blueprints/a.yaml", *arguments)
@@ -451,7 +480,7 @@ def test_render_makes_no_value_up(files, run):
     assert "NAME" not in told
 
 
-def test_render_refuses_what_validate_finds(files, run):
+def test_render_refuses_what_validate_finds(files: Write, run: Run) -> None:
     files(blueprints__a=WRONG, targets__t="opensearch_conn_id: []", blueprints__b=document())
     assert run("render", "blueprints/a.yaml")[0] == FINDINGS
     code, out, err = run("render", "blueprints/b.yaml", "--target", "t")
@@ -460,7 +489,7 @@ def test_render_refuses_what_validate_finds(files, run):
     assert run("render", "targets/t.yaml")[0] == USAGE
 
 
-def test_what_render_shows_is_imported_as_it_was(files, run):
+def test_what_render_shows_is_imported_as_it_was(files: Write, run: Run) -> None:
     code, shown, _ = run("render", str(CATALOG / "openai_embedding.yaml"))
     Path("page.md").write_text(f"```json\n{shown}```\n")
     code, imported, told = run("import", "page.md", "--name", "again")
@@ -483,7 +512,7 @@ POST /_plugins/_ml/connectors/_create
 """
 
 
-def test_import_shows_a_blueprint_and_tells_what_is_left_to_do(files, run):
+def test_import_shows_a_blueprint_and_tells_what_is_left_to_do(files: Write, run: Run) -> None:
     Path("page.md").write_text(PAGE)
     code, out, err = run("import", "page.md")
     assert code == OK
@@ -492,12 +521,12 @@ def test_import_shows_a_blueprint_and_tells_what_is_left_to_do(files, run):
     assert "YOUR_KEY" not in out
 
 
-def test_import_reads_standard_input(files, run, monkeypatch):
+def test_import_reads_standard_input(files: Write, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PAGE.encode())))
     assert run("import", "-")[0] == OK
 
 
-def test_import_writes_files_that_validate_and_name_their_schema_and_none_over_another(files, run):
+def test_import_writes_files_that_validate_and_name_their_schema_and_none_over_another(files: Write, run: Run) -> None:
     files(blueprints__other=document(), schema__blueprint_schema="{}")
     Path("schema", "blueprint.schema.json").write_text("{}")
     Path("page.md").write_text(PAGE)
@@ -512,14 +541,14 @@ def test_import_writes_files_that_validate_and_name_their_schema_and_none_over_a
     assert Path("blueprints/platform.yaml").read_text() == text
 
 
-def test_import_of_what_shows_no_connector_says_so(files, run):
+def test_import_of_what_shows_no_connector_says_so(files: Write, run: Run) -> None:
     Path("page.md").write_text("nothing")
     code, out, err = run("import", "page.md")
     assert (code, out) == (FINDINGS, "")
     assert "shows no connector" in err
 
 
-def test_import_of_what_is_to_be_mended_writes_it_and_exits_with_1(files, run):
+def test_import_of_what_is_to_be_mended_writes_it_and_exits_with_1(files: Write, run: Run) -> None:
     files(blueprints__other=document())
     Path("body.json").write_text('{"name": "A", "protocol": "http", "parameters": {"a": "b"}}')
     code, out, err = run("import", "body.json", "--name", "mine", "--to", "blueprints")
@@ -527,7 +556,7 @@ def test_import_of_what_is_to_be_mended_writes_it_and_exits_with_1(files, run):
     assert "mine: To be mended: connector.actions: has no predict action" in err
 
 
-def test_what_import_removed_is_a_finding_of_validate(files, run):
+def test_what_import_removed_is_a_finding_of_validate(files: Write, run: Run) -> None:
     files(blueprints__other=document())
     Path("page.md").write_text(PAGE.replace('"request_body": "{}"', f'"request_body": "{{ \\"k\\": \\"{CANARY}\\" }}"'))
     code, _, err = run("import", "page.md", "--name", "mine", "--to", "blueprints")
@@ -541,12 +570,12 @@ def test_what_import_removed_is_a_finding_of_validate(files, run):
 # ---- schema, and how it is installed
 
 
-def test_schema_prints_the_json_schema(run):
+def test_schema_prints_the_json_schema(run: Run) -> None:
     code, out, _ = run("schema")
     assert code == OK
     Draft202012Validator.check_schema(json.loads(out))
     assert out == (REPOSITORY / "include" / "schema" / "blueprint.schema.json").read_text()
 
 
-def test_the_installed_command_is_this_one():
+def test_the_installed_command_is_this_one() -> None:
     assert f'{cli.PROGRAM} = "opensearch_ml.cli:main"' in (REPOSITORY / "pyproject.toml").read_text()

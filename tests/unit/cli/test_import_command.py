@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 import yaml
@@ -37,8 +37,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class Run(Protocol):
+    """Runs the command; returns its exit code, output, errors and the connections that it looked at."""
+
+    def __call__(self, *arguments: str, held: Fleet | Exception = HELD) -> tuple[int, str, str, list[str]]: ...
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command on a cluster that holds two models of others, or with what goes wrong."""
     monkeypatch.setattr(OpenSearchMLHook, "base_url", "https://search.example.com:443")
     monkeypatch.setattr(OpenSearchMLHook, "version", VERSION)
@@ -60,7 +66,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return call
 
 
-def test_blueprints_are_shown_with_the_lines_for_the_target_and_what_is_left_to_do(run: Any) -> None:
+def test_blueprints_are_shown_with_the_lines_for_the_target_and_what_is_left_to_do(run: Run) -> None:
     code, out, err, asked = run("--from-cluster")
     assert (code, asked) == (0, ["opensearch_default"])
     *shown, for_target = yaml.safe_load_all(out)
@@ -75,7 +81,7 @@ def test_blueprints_are_shown_with_the_lines_for_the_target_and_what_is_left_to_
     assert "left out: ours: managed by opensearch_ml already" in err
 
 
-def test_files_are_written_and_none_over_another(run: Any, folder: Path) -> None:
+def test_files_are_written_and_none_over_another(run: Run, folder: Path) -> None:
     to = folder / "blueprints"
     code, out, _, _ = run("--from-cluster", "--to", str(to))
     assert code == 0
@@ -90,7 +96,7 @@ def test_files_are_written_and_none_over_another(run: Any, folder: Path) -> None
     assert {path: path.read_text() for path in to.iterdir()} == {to / "two.yaml": before[to / "two.yaml"]}
 
 
-def test_a_target_tells_the_cluster_and_its_file_is_left_as_it_was(run: Any, folder: Path) -> None:
+def test_a_target_tells_the_cluster_and_its_file_is_left_as_it_was(run: Run, folder: Path) -> None:
     before = (folder / "targets" / "t.yaml").read_text()
     code, out, _, asked = run("--from-cluster", "--target", "t", "--targets", str(folder / "targets"), "--name", "m2")
     assert (code, asked) == (0, ["there"])
@@ -98,13 +104,13 @@ def test_a_target_tells_the_cluster_and_its_file_is_left_as_it_was(run: Any, fol
     assert (folder / "targets" / "t.yaml").read_text() == before
 
 
-def test_names_may_be_given_again(run: Any) -> None:
+def test_names_may_be_given_again(run: Run) -> None:
     _, out, _, _ = run("--from-cluster", "--name", "one", "--name", "c2")
     assert out.startswith("# one.yaml\n")
     assert "# two.yaml\n" in out
 
 
-def test_nothing_to_import_says_where_and_what_is_left_out(run: Any) -> None:
+def test_nothing_to_import_says_where_and_what_is_left_out(run: Run) -> None:
     code, out, err, _ = run("--from-cluster", held=Fleet(CONNECTORS, MODELS, VERSION))
     assert (code, out) == (1, "")
     assert "nothing to import from https://search.example.com:443, OpenSearch 3.6.0" in err
@@ -113,7 +119,7 @@ def test_nothing_to_import_says_where_and_what_is_left_out(run: Any) -> None:
     assert "left out: --name three: nothing that others made on this cluster has this name or id" in err
 
 
-def test_what_others_wrote_neither_steers_a_terminal_nor_gives_a_secret_away(run: Any) -> None:
+def test_what_others_wrote_neither_steers_a_terminal_nor_gives_a_secret_away(run: Run) -> None:
     secret = "sk-canary-Lm3nTq8Vx1Zr5Yk7-only-in-tests"
     lost = model(ONE, "lost", "gone", name=f"\x1b[31m {secret}", description=secret)
     _, out, err, _ = run("--from-cluster", held=Fleet(HELD.connectors, [*HELD.models, lost], VERSION))
@@ -136,19 +142,19 @@ def test_what_others_wrote_neither_steers_a_terminal_nor_gives_a_secret_away(run
         (["--from-cluster", "--target", "nowhere", "--targets", "."], "no file of that name in ."),
     ],
 )
-def test_what_cannot_be_done_is_told_and_no_cluster_is_asked(run: Any, arguments: list[str], told: str) -> None:
+def test_what_cannot_be_done_is_told_and_no_cluster_is_asked(run: Run, arguments: list[str], told: str) -> None:
     code, out, err, asked = run(*arguments)
     assert (code, out, asked) == (2, "", [])
     assert told in err
 
 
-def test_a_cluster_that_does_not_answer_is_told(run: Any) -> None:
+def test_a_cluster_that_does_not_answer_is_told(run: Run) -> None:
     code, out, err, _ = run("--from-cluster", held=Unreachable("no answer", evidence="refused", fix="start it"))
     assert (code, out) == (2, "")
     assert "no answer\n  evidence: refused\n  fix: start it" in err
 
 
-def test_without_airflow_it_says_so(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_airflow_it_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opensearch_ml.catalog.folders", None)
     monkeypatch.delattr("opensearch_ml.catalog.folders", raising=False)
     code, _, err, _ = run("--from-cluster")

@@ -3,31 +3,35 @@ from __future__ import annotations
 import base64
 import logging
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow.sdk import Connection
 from opensearchpy.exceptions import SSLError, TransportError
 
 from local.certificates import issue_certificates
 from opensearch_ml.client import connection
 from opensearch_ml.client.connection import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, address
 from opensearch_ml.errors import InvalidConnection
+from tests.support.answering_server import Answering, Serve
 from tests.support.examples import CANARY, airflow_connection
 
 
 @pytest.fixture(autouse=True)
-def _no_bundle_in_the_environment(monkeypatch):
+def _no_bundle_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
 
 
-def send(airflow, method="GET", path="/", body=None):
+def send(airflow: Connection, method: str = "GET", path: str = "/", body: dict[str, Any] | None = None) -> Any:
     return connection.client(airflow).transport.perform_request(method, path, body=body)
 
 
 # ---- address
 
 
-def test_without_a_word_tls_is_used_and_verified():
+def test_without_a_word_tls_is_used_and_verified() -> None:
     found = address(airflow_connection("search.example.com"))
     assert found["use_ssl"] is True
     assert found["verify_certs"] is True
@@ -37,28 +41,29 @@ def test_without_a_word_tls_is_used_and_verified():
 
 
 @pytest.mark.parametrize("word", [True, "true", "True", " TRUE ", "1", 1, "yes", "on"])
-def test_true_in_every_spelling(word):
+def test_true_in_every_spelling(word: bool | int | str) -> None:
     assert address(airflow_connection(use_ssl=word, http_compress=word))["use_ssl"] is True
     assert address(airflow_connection(verify_certs=word))["verify_certs"] is True
 
 
 @pytest.mark.parametrize("word", [False, "false", "False", " FALSE ", "0", 0, "no", "off"])
-def test_false_in_every_spelling(word):
+def test_false_in_every_spelling(word: bool | int | str) -> None:
     assert address(airflow_connection(use_ssl=word))["use_ssl"] is False
     assert address(airflow_connection(verify_certs=word))["verify_certs"] is False
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_what_a_form_leaves_empty_is_not_said(nothing):
+def test_what_a_form_leaves_empty_is_not_said(nothing: str | None) -> None:
     found = address(airflow_connection(use_ssl=nothing, verify_certs=nothing, timeout=nothing, ca_certs=nothing))
     assert (found["use_ssl"], found["verify_certs"]) == (True, True)
 
 
 @pytest.mark.parametrize("word", ["flase", "nein", 2, [], {}, "/etc/ca.pem", "none"])
 @pytest.mark.parametrize("name", ["use_ssl", "verify_certs", "http_compress"])
-def test_what_is_neither_true_nor_false_is_refused(name, word):
+def test_what_is_neither_true_nor_false_is_refused(name: str, word: object) -> None:
+    extra: dict[str, Any] = {name: word}
     with pytest.raises(InvalidConnection, match=f"connection my_cluster has an extra {name} that is neither"):
-        address(airflow_connection(**{name: word}))
+        address(airflow_connection(**extra))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,9 @@ def test_what_is_neither_true_nor_false_is_refused(name, word):
         (" a.com ", None, {}, ("a.com", 443, True, "")),
     ],
 )
-def test_host_port_scheme_and_prefix_in_every_form(host, port, more, expected):
+def test_host_port_scheme_and_prefix_in_every_form(
+    host: str, port: int | None, more: dict[str, Any], expected: tuple[str, int, bool, str]
+) -> None:
     found = address(airflow_connection(host, port, **more))
     assert (found["hosts"][0]["host"], found["hosts"][0]["port"], found["use_ssl"], found["url_prefix"]) == expected
 
@@ -114,7 +121,7 @@ def test_host_port_scheme_and_prefix_in_every_form(host, port, more, expected):
         ("a.com", {"ca_certs": "/no/such/file.pem"}, "has no CA bundle"),
     ],
 )
-def test_nonsense_is_refused_with_the_connections_name(host, more, cause):
+def test_nonsense_is_refused_with_the_connections_name(host: str | None, more: dict[str, Any], cause: str) -> None:
     with pytest.raises(InvalidConnection) as caught:
         address(airflow_connection(host, **more))
     assert cause in caught.value.cause
@@ -123,13 +130,13 @@ def test_nonsense_is_refused_with_the_connections_name(host, more, cause):
 
 
 @pytest.mark.parametrize("host", [f"https://admin:{CANARY}@a.com", f"admin:{CANARY}@", f"https://{CANARY}@"])
-def test_a_login_in_the_host_is_refused_and_not_shown(host):
+def test_a_login_in_the_host_is_refused_and_not_shown(host: str) -> None:
     with pytest.raises(InvalidConnection, match="login in its host") as caught:
         address(airflow_connection(host))
     assert CANARY not in repr(caught.value) + str(caught.value)
 
 
-def test_a_ca_bundle_of_the_environment_that_is_not_there_is_told(monkeypatch):
+def test_a_ca_bundle_of_the_environment_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file.pem")
     with pytest.raises(InvalidConnection, match="REQUESTS_CA_BUNDLE"):
         address(airflow_connection())
@@ -142,12 +149,12 @@ def test_a_ca_bundle_of_the_environment_that_is_not_there_is_told(monkeypatch):
         ({"use_ssl": False}, "connection my_cluster is not encrypted: credentials go over the network in clear"),
     ],
 )
-def test_less_than_verified_tls_warns(caplog, more, words):
+def test_less_than_verified_tls_warns(caplog: pytest.LogCaptureFixture, more: dict[str, Any], words: str) -> None:
     address(airflow_connection("search.example.com", **more))
     assert caplog.messages == [words]
 
 
-def test_plain_http_on_the_same_machine_does_not_warn(caplog):
+def test_plain_http_on_the_same_machine_does_not_warn(caplog: pytest.LogCaptureFixture) -> None:
     for host in ("localhost", "127.0.0.1", "::1"):
         address(airflow_connection(host, use_ssl=False))
     assert caplog.messages == []
@@ -158,7 +165,7 @@ def test_plain_http_on_the_same_machine_does_not_warn(caplog):
 DOMAIN = "arn:aws:es:eu-central-1:111122223333:domain/search"
 
 
-def test_the_domain_tells_the_region_that_is_signed_for():
+def test_the_domain_tells_the_region_that_is_signed_for() -> None:
     airflow = airflow_connection("search.example.com", domain_arn=DOMAIN, aws_conn_id="aws_search")
     assert str(connection.domain_arn(airflow)) == DOMAIN
     assert connection.signing(airflow) == ("aws_search", "eu-central-1")
@@ -166,14 +173,14 @@ def test_the_domain_tells_the_region_that_is_signed_for():
     assert connection.signing(same) == ("a", "eu-central-1")
 
 
-def test_without_a_domain_the_region_is_named():
+def test_without_a_domain_the_region_is_named() -> None:
     airflow = airflow_connection("search.example.com", aws_conn_id="aws_search", region_name="cn-north-1")
     assert connection.domain_arn(airflow) is None
     assert connection.signing(airflow) == ("aws_search", "cn-north-1")
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_an_empty_aws_field_of_a_form_says_nothing(nothing):
+def test_an_empty_aws_field_of_a_form_says_nothing(nothing: str | None) -> None:
     airflow = airflow_connection("a.com", domain_arn=nothing, aws_conn_id=nothing, region_name=nothing)
     assert (connection.domain_arn(airflow), connection.signing(airflow)) == (None, None)
     assert not connection.is_managed_service(airflow)
@@ -197,7 +204,7 @@ def test_an_empty_aws_field_of_a_form_says_nothing(nothing):
         ({"domain_arn": 7}, "that is none", "domain/NAME"),
     ],
 )
-def test_what_says_nothing_about_a_domain_or_two_things_is_refused(more, cause, fix):
+def test_what_says_nothing_about_a_domain_or_two_things_is_refused(more: dict[str, Any], cause: str, fix: str) -> None:
     airflow = airflow_connection("search.example.com", **more)
     with pytest.raises(InvalidConnection) as raised:
         address(airflow)
@@ -206,11 +213,11 @@ def test_what_says_nothing_about_a_domain_or_two_things_is_refused(more, cause, 
     assert CANARY not in str(raised.value)
 
 
-def test_signed_requests_may_go_in_clear_to_the_same_machine():
+def test_signed_requests_may_go_in_clear_to_the_same_machine() -> None:
     assert address(airflow_connection("127.0.0.1", use_ssl=False, aws_conn_id="a", domain_arn=DOMAIN))["hosts"]
 
 
-def test_the_looked_up_endpoint_stands_for_a_host_that_is_empty():
+def test_the_looked_up_endpoint_stands_for_a_host_that_is_empty() -> None:
     airflow = airflow_connection("", domain_arn=DOMAIN, aws_conn_id="a")
     assert address(airflow, "vpc-x.example.com")["hosts"] == [{"host": "vpc-x.example.com", "port": 443}]
     assert address(airflow, "127.0.0.1:1234")["hosts"] == [{"host": "127.0.0.1", "port": 1234}]
@@ -236,18 +243,22 @@ def test_the_looked_up_endpoint_stands_for_a_host_that_is_empty():
         ("127.0.0.1", {}, False),
     ],
 )
-def test_the_managed_service_is_known_by_what_is_said_and_by_its_hosts(host, extra, expected):
+def test_the_managed_service_is_known_by_what_is_said_and_by_its_hosts(
+    host: str, extra: dict[str, Any], expected: bool
+) -> None:
     assert connection.is_managed_service(airflow_connection(host, **extra)) is expected
 
 
 # ---- TLS, over real servers
 
 
-def test_the_connections_own_ca_is_trusted(secured, tls):
+def test_the_connections_own_ca_is_trusted(secured: Answering, tls: Path) -> None:
     assert send(airflow_connection(port=secured.port, ca_certs=str(tls / "ca.pem"))) == {}
 
 
-def test_the_connections_ca_wins_over_the_environments(secured, tls, tmp_path, monkeypatch):
+def test_the_connections_ca_wins_over_the_environments(
+    secured: Answering, tls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "other-ca.pem"
     other.write_bytes(issue_certificates().ca)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
@@ -258,17 +269,21 @@ def test_the_connections_ca_wins_over_the_environments(secured, tls, tmp_path, m
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_without_one_the_environments_ca_is_trusted(secured, tls, monkeypatch, name):
+def test_without_one_the_environments_ca_is_trusted(
+    secured: Answering, tls: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, str(tls / "ca.pem"))
     assert send(airflow_connection(port=secured.port)) == {}
 
 
-def test_verification_can_be_turned_off_even_where_the_environment_names_a_ca(secured, tls, monkeypatch):
+def test_verification_can_be_turned_off_even_where_the_environment_names_a_ca(
+    secured: Answering, tls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls / "other.pem"))
     assert send(airflow_connection("localhost", secured.port, verify_certs=False)) == {}
 
 
-def test_ipv6_is_reached(serve, tls):
+def test_ipv6_is_reached(serve: Serve, tls: Path) -> None:
     server = serve(with_tls=True, host="::1")
     assert send(airflow_connection("::1", server.port, ca_certs=str(tls / "ca.pem"))) == {}
 
@@ -276,14 +291,14 @@ def test_ipv6_is_reached(serve, tls):
 # ---- what is sent
 
 
-def test_login_and_password_go_as_utf8(plain):
+def test_login_and_password_go_as_utf8(plain: Answering) -> None:
     send(airflow_connection(port=plain.port, use_ssl=False, login="jürgen", password="пароль:€"))
     assert plain.received[0].headers["authorization"] == (
         "Basic " + base64.b64encode("jürgen:пароль:€".encode()).decode()
     )
 
 
-def test_a_netrc_file_is_not_used(plain, tmp_path, monkeypatch):
+def test_a_netrc_file_is_not_used(plain: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password secret\n")
     netrc.chmod(0o600)
@@ -292,7 +307,7 @@ def test_a_netrc_file_is_not_used(plain, tmp_path, monkeypatch):
     assert "authorization" not in plain.received[0].headers
 
 
-def test_the_extras_of_the_provider_reach_the_wire(plain):
+def test_the_extras_of_the_provider_reach_the_wire(plain: Answering) -> None:
     send(
         airflow_connection(
             port=plain.port,
@@ -314,7 +329,7 @@ def test_the_extras_of_the_provider_reach_the_wire(plain):
     assert request.headers["content-encoding"] == "gzip"
 
 
-def test_a_proxy_of_the_environment_is_still_used(plain, monkeypatch):
+def test_a_proxy_of_the_environment_is_still_used(plain: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{plain.port}")
@@ -323,14 +338,14 @@ def test_a_proxy_of_the_environment_is_still_used(plain, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_request_is_sent_once_however_it_ends(plain, status):
+def test_a_request_is_sent_once_however_it_ends(plain: Answering, status: int) -> None:
     plain.answer(status, "{}")
     with pytest.raises(TransportError):
         send(airflow_connection(port=plain.port, use_ssl=False), "POST", "/_create", {"a": 1})
     assert len(plain.received) == 1
 
 
-def test_a_redirect_does_not_carry_the_body_elsewhere(plain, serve):
+def test_a_redirect_does_not_carry_the_body_elsewhere(plain: Answering, serve: Serve) -> None:
     elsewhere = serve()
     plain.answer(307, "", "text/html", Location=f"http://127.0.0.1:{elsewhere.port}/")
     with pytest.raises(TransportError):
@@ -351,7 +366,9 @@ def test_a_redirect_does_not_carry_the_body_elsewhere(plain, serve):
         (200, f"<html>{CANARY}", "text/html"),
     ],
 )
-def test_no_logger_tells_a_body_or_a_login_even_at_debug(plain, caplog, status, body, content_type):
+def test_no_logger_tells_a_body_or_a_login_even_at_debug(
+    plain: Answering, caplog: pytest.LogCaptureFixture, status: int, body: str, content_type: str
+) -> None:
     for name in ("", "opensearch", "opensearchpy", "opensearchpy.trace", "urllib3", "requests", "opensearch_ml"):
         logging.getLogger(name).addHandler(caplog.handler)
         caplog.set_level(logging.DEBUG, logger=name or None)
@@ -374,7 +391,7 @@ def test_no_logger_tells_a_body_or_a_login_even_at_debug(plain, caplog, status, 
     assert base64.b64encode(f"admin:{CANARY}".encode()).decode() not in caplog.text
 
 
-def test_a_failed_connection_is_logged_without_the_body(caplog, closed_port):
+def test_a_failed_connection_is_logged_without_the_body(caplog: pytest.LogCaptureFixture, closed_port: int) -> None:
     caplog.set_level(logging.DEBUG)
     with pytest.raises(TransportError):
         send(airflow_connection(port=closed_port), "POST", "/_create", {"secret": CANARY})

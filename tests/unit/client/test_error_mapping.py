@@ -3,26 +3,34 @@ from __future__ import annotations
 import json
 import pickle
 import socket
+from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow.sdk import Connection
 from opensearchpy.exceptions import SerializationError, TransportError
 
 from opensearch_ml import errors
 from opensearch_ml.client import connection
 from opensearch_ml.client.error_mapping import EVIDENCE_LENGTH, server_words, translate
+from opensearch_ml.errors import OpenSearchMLError
+from tests.support.answering_server import Answering, Serve
 from tests.support.examples import airflow_connection
 
 ML = "/_plugins/_ml"
+RAISED: tuple[type[TransportError | SerializationError], ...] = (TransportError, SerializationError)
 
 
-def translated(airflow, method: str = "POST", path: str = f"{ML}/models/x/_predict", body=None):
+def translated(
+    airflow: Connection, method: str = "POST", path: str = f"{ML}/models/x/_predict", body: Any = None
+) -> OpenSearchMLError:
     """Our error for a request that is really sent."""
-    with pytest.raises((TransportError, SerializationError)) as caught:
+    with pytest.raises(RAISED) as caught:
         connection.client(airflow).transport.perform_request(method, path, body=body)
     return translate(caught.value, conn_id="my_cluster")
 
 
-def answered(plain, status: int, body: str, content_type: str = "application/json"):
+def answered(plain: Answering, status: int, body: str, content_type: str = "application/json") -> OpenSearchMLError:
     """Our error for an answer that is really received."""
     plain.answer(status, body, content_type)
     return translated(airflow_connection(port=plain.port, use_ssl=False))
@@ -30,7 +38,7 @@ def answered(plain, status: int, body: str, content_type: str = "application/jso
 
 def server_error(kind: str, reason: str, status: int, caused_by: str | None = None) -> str:
     """An error's body, as OpenSearch writes it."""
-    error = {"root_cause": [{"type": kind, "reason": reason}], "type": kind, "reason": reason}
+    error: dict[str, Any] = {"root_cause": [{"type": kind, "reason": reason}], "type": kind, "reason": reason}
     if caused_by:
         error["caused_by"] = {"type": "x", "reason": caused_by}
     return json.dumps({"error": error, "status": status})
@@ -206,7 +214,9 @@ LONG_AGO = "request throttled, forbidden, not found, private ip address, still u
         (500, "illegal_state_exception", "Can't get text on a VALUE_NULL at 1:9", errors.RequestRefused),
     ],
 )
-def test_the_servers_words_and_status_tell_the_error(plain, status, kind, reason, expected):
+def test_the_servers_words_and_status_tell_the_error(
+    plain: Answering, status: int, kind: str, reason: str, expected: type[OpenSearchMLError]
+) -> None:
     error = answered(plain, status, server_error(kind, reason, status))
     assert type(error) is expected
     assert error.evidence == f"POST {ML}/models/x/_predict -> {status} {kind}: {reason}"
@@ -219,7 +229,9 @@ def test_the_servers_words_and_status_tell_the_error(plain, status, kind, reason
         (403, '{"error": {"message": "Project `x` does not have access to model `gpt-9`", "code": "model_not_found"}}'),
     ],
 )
-def test_a_model_that_the_platform_does_not_know_is_not_taken_for_a_wrong_key(plain, status, said):
+def test_a_model_that_the_platform_does_not_know_is_not_taken_for_a_wrong_key(
+    plain: Answering, status: int, said: str
+) -> None:
     error = answered(plain, status, server_error("status_exception", f"Error from remote service: {said}", status))
     assert type(error) is errors.RemoteModelRefused
     assert error.cause == "the model's platform has no such model, or not for this credential"
@@ -279,13 +291,15 @@ def test_a_model_that_the_platform_does_not_know_is_not_taken_for_a_wrong_key(pl
         (500, "{not json", "application/json", errors.RequestRefused, "500 {not json"),
     ],
 )
-def test_answers_of_other_shapes_are_told_too(plain, status, body, content_type, expected, seen):
+def test_answers_of_other_shapes_are_told_too(
+    plain: Answering, status: int, body: str, content_type: str, expected: type[OpenSearchMLError], seen: str
+) -> None:
     error = answered(plain, status, body, content_type)
     assert type(error) is expected
     assert error.evidence.endswith(seen)
 
 
-def test_what_caused_an_error_is_told():
+def test_what_caused_an_error_is_told() -> None:
     body = json.loads(server_error("status_exception", "Failed to put data object", 500, caused_by="too large"))
     assert server_words(body) == "status_exception: Failed to put data object (caused by too large)"
     same = json.loads(server_error("a", "reason", 500, caused_by="reason"))
@@ -293,7 +307,7 @@ def test_what_caused_an_error_is_told():
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_refused_and_not_followed(plain, status):
+def test_a_redirect_is_refused_and_not_followed(plain: Answering, status: int) -> None:
     plain.answer(status, "", "text/html", Location=f"http://127.0.0.1:{plain.port}/elsewhere")
     error = translated(airflow_connection(port=plain.port, use_ssl=False), body={"secret": "x"})
     assert type(error) is errors.RequestRefused
@@ -301,26 +315,26 @@ def test_a_redirect_is_refused_and_not_followed(plain, status):
     assert [request.path for request in plain.received] == [f"{ML}/models/x/_predict"]
 
 
-def test_a_page_instead_of_json_is_no_opensearch(plain):
+def test_a_page_instead_of_json_is_no_opensearch(plain: Answering) -> None:
     error = answered(plain, 200, "<html>Welcome</html>", "text/html")
     assert type(error) is errors.RequestRefused
     assert "no OpenSearch endpoint" in error.cause
 
 
-def test_a_closed_port_is_unreachable(closed_port):
+def test_a_closed_port_is_unreachable(closed_port: int) -> None:
     error = translated(airflow_connection(port=closed_port))
     assert type(error) is errors.Unreachable
     assert "refused" in error.evidence
     assert "my_cluster" in error.fix
 
 
-def test_a_host_that_does_not_exist_is_unreachable():
+def test_a_host_that_does_not_exist_is_unreachable() -> None:
     error = translated(airflow_connection("no-such-host.invalid", 9200))
     assert type(error) is errors.Unreachable
     assert "no-such-host.invalid" in error.evidence
 
 
-def test_a_host_that_does_not_answer_in_time_is_unreachable():
+def test_a_host_that_does_not_answer_in_time_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         error = translated(airflow_connection(port=port, use_ssl=False, timeout=0.2))
@@ -328,20 +342,22 @@ def test_a_host_that_does_not_answer_in_time_is_unreachable():
     assert "in time" in error.cause
 
 
-def test_plain_http_where_tls_is_asked_for_says_so(plain):
+def test_plain_http_where_tls_is_asked_for_says_so(plain: Answering) -> None:
     error = translated(airflow_connection(port=plain.port))
     assert type(error) is errors.TLSNotVerified
     assert "plain HTTP" in error.cause
     assert '"use_ssl": false' in error.fix
 
 
-def test_tls_where_plain_http_is_asked_for_says_so(secured):
+def test_tls_where_plain_http_is_asked_for_says_so(secured: Answering) -> None:
     error = translated(airflow_connection(port=secured.port, use_ssl=False))
     assert type(error) is errors.Unreachable
     assert "scheme" in error.fix
 
 
-def test_a_certificate_of_an_unknown_authority_is_not_trusted(secured, monkeypatch):
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(
+    secured: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     error = translated(airflow_connection(port=secured.port))
@@ -349,22 +365,22 @@ def test_a_certificate_of_an_unknown_authority_is_not_trusted(secured, monkeypat
     assert '"ca_certs"' in error.fix
 
 
-def test_a_certificate_for_another_name_is_not_trusted(serve, tls):
+def test_a_certificate_for_another_name_is_not_trusted(serve: Serve, tls: Path) -> None:
     server = serve(with_tls=True, host="127.0.0.2")
     error = translated(airflow_connection("127.0.0.2", server.port, ca_certs=str(tls / "ca.pem")))
     assert type(error) is errors.TLSNotVerified
 
 
-def test_memory_addresses_are_not_in_the_evidence(closed_port):
+def test_memory_addresses_are_not_in_the_evidence(closed_port: int) -> None:
     assert " object at 0x" not in translated(airflow_connection(port=closed_port)).evidence
 
 
-def test_long_words_are_shortened(plain):
+def test_long_words_are_shortened(plain: Answering) -> None:
     error = answered(plain, 400, server_error("x", "y" * 100_000, 400))
     assert len(error.evidence) < EVIDENCE_LENGTH + 100
 
 
-def test_every_error_survives_pickle_with_all_its_parts(plain):
+def test_every_error_survives_pickle_with_all_its_parts(plain: Answering) -> None:
     error = answered(plain, 401, "Unauthorized", "text/plain")
     again = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (type(again), str(again)) == (type(error), str(error))

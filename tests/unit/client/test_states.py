@@ -22,11 +22,11 @@ MODEL_STATES = (
 
 
 @pytest.mark.parametrize(("sets", "known"), [(TASK_SETS, TASK_STATES), (MODEL_SETS, MODEL_STATES)])
-def test_every_state_of_the_server_is_in_exactly_one_set(sets, known):
+def test_every_state_of_the_server_is_in_exactly_one_set(sets: tuple[frozenset[str], ...], known: str) -> None:
     assert set().union(*sets) == set(known.split())
     assert all(not one & other for one, other in combinations(sets, 2))
 
 
-def test_a_deployment_that_is_not_on_every_node_is_not_done():
+def test_a_deployment_that_is_not_on_every_node_is_not_done() -> None:
     assert "PARTIALLY_DEPLOYED" in states.MODEL_DEPLOYING
     assert "COMPLETED_WITH_ERROR" in states.TASK_FAILURE

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import threading
 import urllib.parse
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
+from opensearchpy import OpenSearch
 from starlette.datastructures import Headers
 
 from local.model_endpoints.keys import AwsKey
 from local.sigv4 import SignatureError, SignedRequest, verify
+from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.client import connection
+from tests.support.answering_server import Answering, Received
 from tests.support.examples import airflow_connection
 
 REGION = "eu-central-1"
@@ -22,22 +26,23 @@ KEY = ReadOnlyCredentials("AKIAIOSFODNN7EXAMPLE", "canary-secret-Xv4", None)
 SESSION = ReadOnlyCredentials("ASIAIOSFODNN7EXAMPLE", "canary-secret-Qz8", "canary/token+with=signs//" * 20)
 
 
-@dataclass
-class Access:
-    """What stands for `AwsAccess` here: the keys of this moment."""
+class Access(AwsAccess):
+    """The keys of this moment, without AWS."""
 
-    keys: Any = KEY
+    def __init__(self, next_keys: Callable[[], ReadOnlyCredentials] = lambda: KEY) -> None:
+        super().__init__()
+        self._next_keys = next_keys
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        return self.keys() if callable(self.keys) else self.keys
+        return self._next_keys()
 
 
-def client(plain, access, **extra):
+def client(plain: Answering, access: Access, **extra: Any) -> OpenSearch:
     extra = {"use_ssl": False, "aws_conn_id": "aws_search", "region_name": REGION, **extra}
     return connection.client(airflow_connection(port=plain.port, **extra), access)
 
 
-def signer(received, *keys: ReadOnlyCredentials, service: str = "es") -> AwsKey:
+def signer(received: Received, *keys: ReadOnlyCredentials, service: str = "es") -> AwsKey:
     """Who signed a request; it fails as the service would."""
     known = {key.access_key: AwsKey(key.access_key, key.secret_key, key.token) for key in keys}
     path, _, query = received.path.partition("?")
@@ -65,8 +70,10 @@ def signer(received, *keys: ReadOnlyCredentials, service: str = "es") -> AwsKey:
         ("search", {"index": "a,b-*", "params": {"q": "name:x y + z&=/?~*(1)'ü", "b": "", "a": "2"}}),
     ],
 )
-def test_what_arrives_is_what_was_signed(plain, keys, compressed, prefix, call, arguments):
-    method: Any = client(plain, Access(keys), http_compress=compressed, url_prefix=prefix)
+def test_what_arrives_is_what_was_signed(
+    plain: Answering, keys: ReadOnlyCredentials, compressed: bool, prefix: str, call: str, arguments: dict[str, Any]
+) -> None:
+    method: Any = client(plain, Access(lambda: keys), http_compress=compressed, url_prefix=prefix)
     for name in call.split("."):
         method = getattr(method, name)
     method(**arguments)
@@ -77,19 +84,19 @@ def test_what_arrives_is_what_was_signed(plain, keys, compressed, prefix, call, 
     assert ("content-encoding" in received.headers) == (compressed and bool(received.body))
 
 
-def test_a_space_in_a_parameter_is_signed_as_aws_reads_it(plain):
+def test_a_space_in_a_parameter_is_signed_as_aws_reads_it(plain: Answering) -> None:
     client(plain, Access()).search(params={"q": "a b+c"})
     assert urllib.parse.parse_qs(plain.received[0].path.partition("?")[2]) == {"q": ["a b+c"]}
     assert "q=a%20b%2Bc" in plain.received[0].path
 
 
-def test_a_header_that_airflow_adds_leaves_the_signature_valid(plain):
+def test_a_header_that_airflow_adds_leaves_the_signature_valid(plain: Answering) -> None:
     headers = {"X-Team": "search", "X-Amz-Meta": "one   two", "Content-Type": "application/json; charset=utf-8"}
     client(plain, Access(), headers=headers, opaque_id="airflow").info()
     assert signer(plain.received[0], KEY)
 
 
-def test_a_body_that_was_changed_on_the_way_is_noticed(plain):
+def test_a_body_that_was_changed_on_the_way_is_noticed(plain: Answering) -> None:
     client(plain, Access()).plugins.ml.predict_model(model_id="x", body={"a": 1})
     received = plain.received[0]
     received.body = received.body.replace(b"1", b"2")
@@ -97,7 +104,7 @@ def test_a_body_that_was_changed_on_the_way_is_noticed(plain):
         signer(received, KEY)
 
 
-def test_new_keys_are_used_from_the_next_request_on(plain):
+def test_new_keys_are_used_from_the_next_request_on(plain: Answering) -> None:
     keys = iter([KEY, SESSION, KEY])
     signing = client(plain, Access(lambda: next(keys)))
     for _ in range(3):
@@ -107,7 +114,7 @@ def test_new_keys_are_used_from_the_next_request_on(plain):
     assert "x-amz-security-token" not in plain.received[2].headers
 
 
-def test_threads_that_share_a_client_sign_each_with_one_pair_of_keys(plain):
+def test_threads_that_share_a_client_sign_each_with_one_pair_of_keys(plain: Answering) -> None:
     pairs = [ReadOnlyCredentials(f"AKIA{n}", f"secret-{n}", f"token-{n}") for n in range(4)]
     turn, lock = iter(pairs * 100), threading.Lock()
 
@@ -126,7 +133,9 @@ def test_threads_that_share_a_client_sign_each_with_one_pair_of_keys(plain):
         assert signer(received, *pairs)
 
 
-def test_a_netrc_file_does_not_replace_the_signature(plain, tmp_path, monkeypatch):
+def test_a_netrc_file_does_not_replace_the_signature(
+    plain: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password secret\n")
     netrc.chmod(0o600)
@@ -135,14 +144,14 @@ def test_a_netrc_file_does_not_replace_the_signature(plain, tmp_path, monkeypatc
     assert signer(plain.received[0], KEY)
 
 
-def test_over_tls_the_host_is_signed_as_it_is_sent(secured, tls):
+def test_over_tls_the_host_is_signed_as_it_is_sent(secured: Answering, tls: Path) -> None:
     airflow = airflow_connection(port=secured.port, ca_certs=str(tls / "ca.pem"), aws_conn_id="a", region_name=REGION)
     connection.client(airflow, Access()).info()
     assert signer(secured.received[-1], KEY)
 
 
 @pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
-def test_the_default_port_is_not_in_the_signed_host(scheme, port):
+def test_the_default_port_is_not_in_the_signed_host(scheme: str, port: int) -> None:
     import requests
 
     from opensearch_ml.client.transport import SignatureV4

@@ -8,7 +8,7 @@ CREDENTIAL = {"access_key": "AKIAEXAMPLE", "secret_key": "pässwörd-\U0001f511"
 KNOWN = fingerprint.fingerprint(CREDENTIAL)
 
 
-def test_the_same_credential_matches_whatever_the_order_of_its_keys():
+def test_the_same_credential_matches_whatever_the_order_of_its_keys() -> None:
     assert fingerprint.matches(KNOWN, CREDENTIAL)
     assert fingerprint.matches(KNOWN, dict(reversed(CREDENTIAL.items())))
 
@@ -25,7 +25,7 @@ def test_the_same_credential_matches_whatever_the_order_of_its_keys():
         {"Access_key": CREDENTIAL["access_key"], "secret_key": CREDENTIAL["secret_key"]},
     ],
 )
-def test_any_other_key_or_value_does_not_match(other):
+def test_any_other_key_or_value_does_not_match(other: dict[str, str]) -> None:
     assert not fingerprint.matches(KNOWN, other)
 
 
@@ -53,17 +53,17 @@ def test_any_other_key_or_value_does_not_match(other):
         b"scrypt-v1:AAAA:AAAA",
     ],
 )
-def test_garbage_neither_matches_nor_raises(garbage):
+def test_garbage_neither_matches_nor_raises(garbage: object) -> None:
     assert not fingerprint.matches(garbage, CREDENTIAL)
 
 
-def test_it_is_the_same_for_a_salt_and_another_without():
+def test_it_is_the_same_for_a_salt_and_another_without() -> None:
     salted = [fingerprint.fingerprint(CREDENTIAL, b"twelve bytes") for _ in range(2)]
     assert salted[0] == salted[1]
     assert fingerprint.fingerprint(CREDENTIAL) != KNOWN
 
 
-def test_it_holds_no_part_of_the_secret_and_is_short():
+def test_it_holds_no_part_of_the_secret_and_is_short() -> None:
     for secret in CREDENTIAL.values():
         assert secret not in KNOWN
         assert secret[:6] not in KNOWN
@@ -71,6 +71,6 @@ def test_it_holds_no_part_of_the_secret_and_is_short():
     assert KNOWN.isascii()
 
 
-def test_a_secret_of_broken_unicode_has_a_fingerprint_too():
+def test_a_secret_of_broken_unicode_has_a_fingerprint_too() -> None:
     broken = {"key": "a\ud800b"}
     assert fingerprint.matches(fingerprint.fingerprint(broken), broken)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, Connection
 from airflow.sdk._shared.secrets_masker import redact
 from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 
@@ -112,7 +112,7 @@ def test_shared_looks_ask_for_a_connection_once_also_if_it_is_not_there(monkeypa
     asked: list[str] = []
     get = BaseHook.get_connection
 
-    def counted(conn_id: str) -> Any:
+    def counted(conn_id: str) -> Connection:
         asked.append(conn_id)
         return get(conn_id)
 
@@ -166,7 +166,7 @@ def test_a_secret_is_masked_also_where_it_stands_in_json(secret: str, monkeypatc
     for line in lines:
         assert "Incorrect API key provided: ***." in redact(line)
         assert "Incorrect API key provided: ***." in hook.redact(line)
-        assert "canary" not in redact(line) + hook.redact(line)
+        assert "canary" not in f"{redact(line)}{hook.redact(line)}"
 
 
 def test_a_literal_part_is_passed_as_it_is_and_stays_readable() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
@@ -48,8 +49,14 @@ COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
 [WORKFLOW, LOCAL_HOOK] = map(yaml.safe_load, blocks("yaml"))
 
 
+class Shell(Protocol):
+    """Runs lines of a shell, one after the other."""
+
+    def __call__(self, *lines: str) -> subprocess.CompletedProcess[str]: ...
+
+
 @pytest.fixture
-def shell(tmp_path: Path):
+def shell(tmp_path: Path) -> Shell:
     """Runs a command line in a copy of the repository's files, as after ``pip install .``."""
     for folder in ("include", "plugins"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -71,7 +78,7 @@ def shell(tmp_path: Path):
     return run
 
 
-def test_the_commands_work_one_after_the_other(shell, tmp_path):
+def test_the_commands_work_one_after_the_other(shell: Shell, tmp_path: Path) -> None:
     ended = shell(*COMMANDS)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "include" / "blueprints" / "my_platform.yaml").is_file()
@@ -80,14 +87,14 @@ def test_the_commands_work_one_after_the_other(shell, tmp_path):
     ).read_text()
 
 
-def test_the_python_that_it_takes_is_told_before_the_first_command():
+def test_the_python_that_it_takes_is_told_before_the_first_command() -> None:
     before = DOCS[: DOCS.index("```sh")]
     assert "`. .venv/bin/activate`" in before
     assert "`pip install .`" in before
     assert re.search(r"^venv:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
 
 
-def test_the_shown_output_is_the_commands_own(shell, tmp_path):
+def test_the_shown_output_is_the_commands_own(shell: Shell, tmp_path: Path) -> None:
     clean, found = blocks("text")
     assert shell(*COMMANDS[:2]).stdout == clean
     (tmp_path / "include" / "blueprints" / "mine.yaml").write_text(MISTAKEN)
@@ -95,7 +102,7 @@ def test_the_shown_output_is_the_commands_own(shell, tmp_path):
     assert ended.stdout == found
 
 
-def test_the_options_are_explained_and_are_all_there_are():
+def test_the_options_are_explained_and_are_all_there_are() -> None:
     explained = set(re.findall(r"^\| `(--[a-z-]+)", DOCS, re.MULTILINE))
     ended = subprocess.run(
         [sys.executable, "-m", "opensearch_ml", "validate", "--help"],
@@ -107,14 +114,14 @@ def test_the_options_are_explained_and_are_all_there_are():
     assert explained == set(re.findall(r"^  (--[a-z-]+)", ended.stdout, re.MULTILINE)) - {"--help"}
 
 
-def test_the_workflows_check_passes_on_the_catalog(shell):
+def test_the_workflows_check_passes_on_the_catalog(shell: Shell) -> None:
     [job] = WORKFLOW["jobs"].values()
     install, check = [step["run"] for step in job["steps"] if "run" in step]
     assert install == "pip install ."
     assert shell(check).returncode == 0
 
 
-def test_the_hooks_run_what_is_installed_on_the_files_that_they_name(shell):
+def test_the_hooks_run_what_is_installed_on_the_files_that_they_name(shell: Shell) -> None:
     [ours], [local] = HOOKS, LOCAL_HOOK["repos"][0]["hooks"]
     for hook in (ours, local):
         assert re.search(hook["files"], "include/blueprints/openai_chat.yaml")

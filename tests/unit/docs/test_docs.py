@@ -79,7 +79,7 @@ def test_a_blueprint_with_what_the_snippet_says_is_valid(name: str, changed: dic
     document = merged(yaml.safe_load((BLUEPRINTS / f"{name}.yaml").read_text()), changed)
     variables = {**document.pop("variables"), **DOMAIN.variables()}
 
-    def missing(path: str, variable: str) -> None:
+    def missing(path: str, variable: str | list[str]) -> None:
         pytest.fail(f"{path}: {variable}")
 
     filled = fill_variables(document, expand(variables, document, missing, missing), missing)

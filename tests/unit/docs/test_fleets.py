@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from airflow.cli.cli_parser import get_parser
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, CronTriggerTimetable
 
 from opensearch_ml import cli
 from opensearch_ml.reconcile import report
@@ -19,6 +19,7 @@ from opensearch_ml.reconcile.render import text
 from opensearch_ml.resources import adoption
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 from tests.support.cluster import REPOSITORY
+from tests.support.dags import tasks_in_order
 from tests.support.markdown import blocks, links, rows
 
 FOLDER = REPOSITORY / "docs"
@@ -81,7 +82,7 @@ def dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DAG:
 
 def test_the_tasks_are_the_dags_in_their_order(dag: DAG) -> None:
     told = [cells[0].strip("`") for cells in rows(TEXT, "## Reconcile")]
-    assert told == [task.task_id.removeprefix("production.") for task in dag.topological_sort()]
+    assert told == [name.removeprefix("production.") for name in tasks_in_order(dag)]
     assert sorted(re.findall(r"\w\[(\w+)\]", blocks(TEXT, "mermaid")[0])) == sorted(told)
 
 
@@ -92,6 +93,7 @@ def test_the_parameters_are_those_of_the_form(dag: DAG) -> None:
 
 def test_the_options_are_those_that_are_read(dag: DAG) -> None:
     shown = re.findall(r'="(.*)"', OPTIONS)
+    assert isinstance(dag.timetable, CronTriggerTimetable)
     assert [dag.timetable.expression, dag.params["apply"]] == shown
 
 

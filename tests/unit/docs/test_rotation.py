@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import yaml
@@ -18,6 +18,7 @@ from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.rotation.schedule import DAILY
 from opensearch_ml.rotation.summary import Row, table
 from tests.support.cluster import REPOSITORY
+from tests.support.dags import tasks_in_order
 from tests.support.markdown import blocks, links, rows
 
 FOLDER = REPOSITORY / "docs"
@@ -46,7 +47,7 @@ def names(heading: str) -> list[str]:
 
 
 def test_the_tasks_are_the_dags_in_their_order(dag: DAG) -> None:
-    assert names("## What a run does") == [task.task_id for task in dag.topological_sort()]
+    assert names("## What a run does") == tasks_in_order(dag)
     assert re.findall(r"\w\[(\w+)\]", blocks(TEXT, "mermaid")[0]) == names("## What a run does")
 
 
@@ -99,7 +100,7 @@ def test_the_option_and_what_a_notifier_finds_are_the_codes(monkeypatch: pytest.
 def test_the_summary_is_what_is_written() -> None:
     shown = next(block for block in blocks(TEXT, "text") if "models:" in block)
     refused = "rotation of openai_chat failed at step test: the model's platform refuses the connector's credential; …"
-    given: list[Any] = [
+    given = [
         Row("openai_chat", "failed", refused),
         Row("openai_embedding", "rotated", "credential; Cd7… serves"),
         Row("cohere_embedding", "unchanged"),
