@@ -5,12 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
+
+from airflow.sdk import Context
 
 from opensearch_ml.errors import OpenSearchMLError
+from opensearch_ml.hook import OpenSearchMLHook
 
 MODEL, TASK = "model-1", "task-1"
 WHY = '{"node-a": "Failed to find connector:gone"}'  # a deploy task's error, as the server writes it
+
+
+def as_hook(double: object) -> OpenSearchMLHook:
+    """The double of a cluster, to what takes a hook."""
+    return cast("OpenSearchMLHook", double)
+
+
+def as_context(told: Mapping[str, object]) -> Context:
+    """A task's context that holds only what is looked at."""
+    return cast("Context", told)
 
 
 @dataclass

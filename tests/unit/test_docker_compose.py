@@ -78,30 +78,30 @@ def values_of(env_file: Path) -> dict[str, str]:
 # The file itself
 
 
-def test_the_file_follows_the_compose_specification():
+def test_the_file_follows_the_compose_specification() -> None:
     parsed = PyOptions(apply_merge=True).from_yaml(COMPOSE_FILE.read_text())
     parsed.validate()
     assert set(parsed.service_names()) == set(SERVICES)
 
 
 @pytest.mark.parametrize("wrong", ["comand: x", "depends_on: {b: {condition: service_helthy}}", "ports: [abc]"])
-def test_the_specification_would_notice_a_mistake(wrong):
+def test_the_specification_would_notice_a_mistake(wrong: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         PyOptions(apply_merge=True).from_yaml(f"services:\n  a:\n    image: a:1\n    {wrong}\n").validate()
 
 
-def test_all_parts_of_a_celery_airflow_are_there():
+def test_all_parts_of_a_celery_airflow_are_there() -> None:
     assert {"api-server", "scheduler", "dag-processor", "triggerer", "worker"} <= set(AIRFLOW_SERVICES)
     assert {"airflow-init", "certificates", "postgres", "redis", "opensearch"} <= set(SERVICES)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_image_has_a_version(name):
+def test_every_image_has_a_version(name: str) -> None:
     repository, _, tag = SERVICES[name]["image"].partition(":")
     assert re.match(r"\d+", tag), f"{repository} floats"
 
 
-def test_the_images_are_the_versions_that_the_project_is_tested_with():
+def test_the_images_are_the_versions_that_the_project_is_tested_with() -> None:
     requirements = (REPOSITORY / "requirements.txt").read_text()
     [airflow] = re.findall(r"^apache-airflow==(\S+)$", requirements, re.MULTILINE)
     for name in [*AIRFLOW_SERVICES, "certificates"]:
@@ -111,7 +111,7 @@ def test_the_images_are_the_versions_that_the_project_is_tested_with():
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_host_path_exists(name):
+def test_every_host_path_exists(name: str) -> None:
     service = SERVICES[name]
     mounted = [volume.split(":")[0] for volume in service.get("volumes", ())]
     copied = re.findall(r"^COPY (\S+)", service.get("build", {}).get("dockerfile_inline", ""), re.MULTILINE)
@@ -121,18 +121,18 @@ def test_every_host_path_exists(name):
 
 
 @pytest.mark.parametrize("name", AIRFLOW_SERVICES)
-def test_dags_plugins_and_blueprints_are_mounted_for_reading(name):
+def test_dags_plugins_and_blueprints_are_mounted_for_reading(name: str) -> None:
     for folder in ("dags", "plugins", "include"):
         assert f"./{folder}:/opt/airflow/{folder}:ro" in SERVICES[name]["volumes"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_ports_are_open_to_this_machine_only(name):
+def test_ports_are_open_to_this_machine_only(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_dependency_can_be_met(name):
+def test_every_dependency_can_be_met(name: str) -> None:
     for target, wanted in SERVICES[name].get("depends_on", {}).items():
         if wanted["condition"] == "service_healthy":
             assert "healthcheck" in SERVICES[target]
@@ -143,7 +143,7 @@ def test_every_dependency_can_be_met(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - ONE_SHOT))
-def test_what_keeps_running_has_a_health_check_with_a_command_that_its_image_has(name):
+def test_what_keeps_running_has_a_health_check_with_a_command_that_its_image_has(name: str) -> None:
     kind, *command = SERVICES[name]["healthcheck"]["test"]
     executables = [command[0]] if kind == "CMD" else [part.split()[0] for part in command[0].split("|")]
     assert set(executables) <= EXECUTABLES_OF_THE_IMAGES
@@ -167,28 +167,30 @@ def known_options(airflow_home: Path) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("name", AIRFLOW_SERVICES)
-def test_every_option_exists_in_airflows_configuration(name, known_options):
+def test_every_option_exists_in_airflows_configuration(name: str, known_options: dict[str, set[str]]) -> None:
     given = [key.split("__")[1:] for key in SERVICES[name]["environment"] if key.startswith("AIRFLOW__")]
     assert given
     assert [f"{part}.{option}" for part, option in given if option.lower() not in known_options[part.lower()]] == []
 
 
 @pytest.mark.parametrize("line", airflow_command_lines(), ids=" ".join)
-def test_every_airflow_command_is_one_that_airflow_accepts(line, airflow_home):
+def test_every_airflow_command_is_one_that_airflow_accepts(line: list[str], airflow_home: Path) -> None:
     from airflow.cli.cli_parser import get_parser
 
     if line[1] not in COMMANDS_OF_THE_IMAGE:
         get_parser().parse_args(line[1:])
 
 
-def test_each_airflow_part_runs_the_command_of_its_name():
+def test_each_airflow_part_runs_the_command_of_its_name() -> None:
     commands = {name: SERVICES[name]["command"] for name in AIRFLOW_SERVICES if name not in ONE_SHOT}
     assert commands.pop("worker") == "celery worker"
     assert all(name == command for name, command in commands.items())
 
 
 @pytest.mark.parametrize("name", AIRFLOW_SERVICES)
-def test_the_connections_check_opensearchs_certificate_and_carry_the_secrets(filled, env_file, name):
+def test_the_connections_check_opensearchs_certificate_and_carry_the_secrets(
+    filled: dict[str, Any], env_file: Path, name: str
+) -> None:
     variables = filled[name]["environment"]
     opensearch = json.loads(variables["AIRFLOW_CONN_OPENSEARCH_DEFAULT"])
     assert (opensearch["conn_type"], opensearch["host"], opensearch["port"]) == ("opensearch", "opensearch", 9200)
@@ -203,17 +205,17 @@ def test_the_connections_check_opensearchs_certificate_and_carry_the_secrets(fil
 # Secrets
 
 
-def test_every_variable_is_in_the_example_and_compose_refuses_to_start_without_it():
+def test_every_variable_is_in_the_example_and_compose_refuses_to_start_without_it() -> None:
     variables = VARIABLE.findall(COMPOSE_FILE.read_text())
     assert {name for name, _ in variables} == set(values_of(ENV_EXAMPLE))
     assert {rest for _, rest in variables} == {":?see .env.example"}
 
 
-def test_the_example_holds_no_value():
+def test_the_example_holds_no_value() -> None:
     assert set(values_of(ENV_EXAMPLE).values()) == {""}
 
 
-def test_no_secret_stands_in_the_file():
+def test_no_secret_stands_in_the_file() -> None:
     unset = VARIABLE.sub("", COMPOSE_FILE.read_text())
     for service in yaml.safe_load(unset)["services"].values():
         for key, value in service.get("environment", {}).items():
@@ -225,7 +227,7 @@ def test_no_secret_stands_in_the_file():
                 assert not urlsplit(value).password
 
 
-def test_the_documented_command_fills_in_everything_but_what_only_the_user_has(env_file):
+def test_the_documented_command_fills_in_everything_but_what_only_the_user_has(env_file: Path) -> None:
     values = values_of(env_file)
     assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
     assert [name for name, value in values.items() if not value] == ["OPENAI_API_KEY"]
@@ -236,7 +238,7 @@ def test_the_documented_command_fills_in_everything_but_what_only_the_user_has(e
         assert re.search(kind, values["OPENSEARCH_INITIAL_ADMIN_PASSWORD"])
 
 
-def test_the_addresses_of_database_and_queue_survive_their_passwords(filled, env_file):
+def test_the_addresses_of_database_and_queue_survive_their_passwords(filled: dict[str, Any], env_file: Path) -> None:
     variables, values = filled["scheduler"]["environment"], values_of(env_file)
     database = urlsplit(variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     queue = urlsplit(variables["AIRFLOW__CELERY__BROKER_URL"])
@@ -263,7 +265,7 @@ def certificates(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_certificate_is_valid_for_the_name_that_airflow_connects_to(certificates):
+def test_the_certificate_is_valid_for_the_name_that_airflow_connects_to(certificates: Path) -> None:
     with tls_server(certificates / "tls") as port:
         for name in ("opensearch", "localhost"):
             assert handshake(port, name, certificates / "ca/ca.pem")
@@ -271,14 +273,14 @@ def test_the_certificate_is_valid_for_the_name_that_airflow_connects_to(certific
             handshake(port, "elsewhere", certificates / "ca/ca.pem")
 
 
-def test_nobody_can_sign_another_certificate_and_airflow_cannot_read_the_nodes_key(certificates):
+def test_nobody_can_sign_another_certificate_and_airflow_cannot_read_the_nodes_key(certificates: Path) -> None:
     keys = [path for path in certificates.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
     assert keys == [certificates / "tls/node-key.pem"]
     assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
     assert all("opensearch-tls:/" not in volume for name in AIRFLOW_SERVICES for volume in SERVICES[name]["volumes"])
 
 
-def test_opensearch_uses_these_certificates_and_none_of_the_published_ones():
+def test_opensearch_uses_these_certificates_and_none_of_the_published_ones() -> None:
     given = SERVICES["opensearch"]["environment"]
     files = {key: value for key, value in given.items() if key.endswith("_filepath")}
     layers = ("http", "transport")

@@ -10,6 +10,7 @@ import pytest
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.links import OpenSearchConnectorLink, OpenSearchModelLink
 from tests.support.cluster import connections
+from tests.support.doubles import as_context
 
 PASSWORD = "canary-Lq3-Ze8-Bt4"
 
@@ -38,8 +39,8 @@ def test_a_link_is_where_the_object_is_and_holds_no_login(change: dict[str, Any]
     task = TaskThatKeeps()
     with connections(opensearch_default=json.dumps(connection | change)):
         base_url = OpenSearchMLHook().base_url
-    OpenSearchConnectorLink.persist({"ti": task}, base_url, "abc")
-    OpenSearchModelLink.persist({"ti": task}, base_url, "def")
+    OpenSearchConnectorLink.persist(as_context({"ti": task}), base_url, "abc")
+    OpenSearchModelLink.persist(as_context({"ti": task}), base_url, "def")
     assert sorted(task.kept.values()) == [
         f"{address}/_plugins/_ml/connectors/abc",
         f"{address}/_plugins/_ml/models/def",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import pytest
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, Context
 
 from opensearch_ml.notifications import OpenSearchMLNotifier, tell
 
@@ -23,11 +22,11 @@ class Remembering(BaseNotifier):
         self.subject = "[data] {{ rotation.subject }}"
         self.message = "{{ rotation.text }}"
 
-    def notify(self, context: Any) -> None:
+    def notify(self, context: Context) -> None:
         told.append(f"{self.subject}: {self.message}")
 
 
-def broken(context: Any) -> None:
+def broken(context: Context) -> None:
     raise OSError("the mail server is away")
 
 

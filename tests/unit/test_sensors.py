@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from airflow.sdk import Context
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowRescheduleException,
@@ -18,21 +20,21 @@ from airflow.sdk.exceptions import (
 from opensearch_ml.client import states
 from opensearch_ml.errors import Transient, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.sensors import TRIGGERER_GRACE_S, OpenSearchDeployTaskSensor
-from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble
+from opensearch_ml.sensors import TRIGGERER_GRACE_S
+from tests.support.deploy_sensor import sensor
+from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble, as_context
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
 NOT_REACHED = Unreachable("no answer", evidence="refused", fix="run again")
-STUCK = {"model": ["DEPLOYING"], "task": ["RUNNING"]}
 
 
-def sensor(cluster: ClusterDouble, **arguments: Any) -> OpenSearchDeployTaskSensor:
-    made = OpenSearchDeployTaskSensor(
-        **{"task_id": "deployed", "model_id": MODEL, "deploy_task_id": TASK, "poke_interval": 0.01, **arguments}
-    )
-    made.__dict__["hook"] = cluster
-    return made
+def stuck() -> ClusterDouble:
+    return ClusterDouble(model=["DEPLOYING"], task=["RUNNING"])
+
+
+def undeployed() -> ClusterDouble:
+    return ClusterDouble(model=["UNDEPLOYED"])
 
 
 @pytest.mark.parametrize("name", ["get_task", "get_model", "search_tasks"])
@@ -108,14 +110,14 @@ def test_a_deployment_that_collided_is_another_ones_to_wait_for() -> None:
 @pytest.mark.parametrize(
     ("cluster", "what"),
     [
-        ({"model": ["HIBERNATING"]}, "model model-1 is in an unknown state"),
-        ({"model": ["DEPLOYED"], "task": ["DREAMING"]}, "the deploy task is in an unknown state"),
+        (ClusterDouble(model=["HIBERNATING"]), "model model-1 is in an unknown state"),
+        (ClusterDouble(model=["DEPLOYED"], task=["DREAMING"]), "the deploy task is in an unknown state"),
     ],
     ids=["model", "task"],
 )
-def test_a_state_that_nobody_knows_is_an_error(cluster: dict[str, Any], what: str) -> None:
+def test_a_state_that_nobody_knows_is_an_error(cluster: ClusterDouble, what: str) -> None:
     with pytest.raises(AirflowFailException, match=what):
-        sensor(ClusterDouble(**cluster), deferrable=True).execute({})
+        sensor(cluster, deferrable=True).execute({})
 
 
 def test_a_task_that_was_deleted_leaves_the_word_to_the_model() -> None:
@@ -126,7 +128,7 @@ def test_a_task_that_was_deleted_leaves_the_word_to_the_model() -> None:
 
 
 def test_it_defers_only_after_the_first_seconds() -> None:
-    cluster, started = ClusterDouble(**STUCK), time.monotonic()
+    cluster, started = stuck(), time.monotonic()
     with pytest.raises(TaskDeferred) as deferred:
         sensor(cluster, deferrable=True, timeout=100).execute({})
     assert time.monotonic() - started >= 0.1
@@ -136,7 +138,7 @@ def test_it_defers_only_after_the_first_seconds() -> None:
 
 def test_a_deferral_has_what_is_left_of_the_budget_and_the_triggerer_a_grace() -> None:
     with pytest.raises(TaskDeferred) as deferred:
-        sensor(ClusterDouble(**STUCK), deferrable=True, timeout=100, poke_interval=7).execute({})
+        sensor(stuck(), deferrable=True, timeout=100, poke_interval=7).execute({})
     _, kwargs = deferred.value.trigger.serialize()
     until_s = kwargs.pop("until_s")
     assert kwargs == {
@@ -168,7 +170,7 @@ def test_a_poking_sensor_ends_in_time_and_says_what_it_saw_last(
     monkeypatch.setattr("opensearch_ml.sensors.DEFER_AFTER_S", first_looks_s)
     started = time.monotonic()
     with pytest.raises(AirflowFailException) as raised:
-        sensor(ClusterDouble(**STUCK), timeout=timeout).execute({})
+        sensor(stuck(), timeout=timeout).execute({})
     assert time.monotonic() - started < timeout + 0.4
     assert str(raised.value).splitlines() == [
         f"model {MODEL} is not deployed in time",
@@ -184,16 +186,16 @@ class RescheduledTask:
     def __init__(self, seconds_ago: float) -> None:
         self._first = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago)
 
-    def get_first_reschedule_date(self, context: Any) -> datetime:
+    def get_first_reschedule_date(self, context: Context) -> datetime:
         return self._first
 
 
-def rescheduled(seconds_ago: float) -> dict[str, Any]:
-    return {"ti": RescheduledTask(seconds_ago), "task_reschedule_count": 1}
+def rescheduled(seconds_ago: float) -> Context:
+    return as_context({"ti": RescheduledTask(seconds_ago), "task_reschedule_count": 1})
 
 
 def test_a_rescheduled_sensor_frees_its_slot_after_one_look() -> None:
-    cluster = ClusterDouble(**STUCK)
+    cluster = stuck()
     with pytest.raises(AirflowRescheduleException) as raised:
         sensor(cluster, mode="reschedule", poke_interval=30).execute(rescheduled(seconds_ago=60))
     assert cluster.looks == 1
@@ -206,17 +208,19 @@ def test_a_rescheduled_sensor_returns_the_model_too() -> None:
 
 def test_a_rescheduled_sensor_counts_its_budget_from_the_first_time() -> None:
     with pytest.raises(AirflowFailException, match="not deployed in time"):
-        sensor(ClusterDouble(**STUCK), mode="reschedule", timeout=600).execute(rescheduled(seconds_ago=601))
+        sensor(stuck(), mode="reschedule", timeout=600).execute(rescheduled(seconds_ago=601))
 
 
 # ---- Airflow's own options for sensors
 
 
 @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])
-@pytest.mark.parametrize("cluster", [{"model": ["UNDEPLOYED"]}, STUCK], ids=["failed", "not in time"])
-def test_a_sensor_that_may_not_fail_is_skipped_with_the_reason(option: str, cluster: dict[str, Any]) -> None:
+@pytest.mark.parametrize("cluster", [undeployed, stuck], ids=["failed", "not in time"])
+def test_a_sensor_that_may_not_fail_is_skipped_with_the_reason(
+    option: str, cluster: Callable[[], ClusterDouble]
+) -> None:
     with pytest.raises(AirflowSkipException):
-        sensor(ClusterDouble(**cluster), timeout=0.2, **{option: True}).execute({})
+        sensor(cluster(), timeout=0.2, **{option: True}).execute({})
 
 
 def test_a_silent_sensor_goes_on_when_the_cluster_does_not_answer() -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,12 +20,14 @@ from airflow.triggers.base import TriggerEvent
 from opensearch_ml.errors import OpenSearchMLError, ServerBusy, Unreachable
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
 from tests.support.cluster import REPOSITORY, connections
+from tests.support.deploy_sensor import sensor
 from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble
-from tests.unit.test_sensors import sensor
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
 NOT_REACHED = Unreachable("no answer", evidence="refused", fix="run again")
+
+Tell = Callable[..., dict[str, Any]]
 
 
 def trigger(**arguments: Any) -> OpenSearchDeployTaskTrigger:
@@ -45,7 +48,7 @@ async def events(of: OpenSearchDeployTaskTrigger) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Any:
+def told(monkeypatch: pytest.MonkeyPatch) -> Tell:
     """Run a trigger on a cluster, and return its one event."""
 
     def run(cluster: ClusterDouble, **arguments: Any) -> dict[str, Any]:
@@ -61,7 +64,9 @@ def test_a_trigger_is_rebuilt_exactly_from_its_row(deploy_task_id: str | None) -
     first = trigger(deploy_task_id=deploy_task_id)
     path, kwargs = first.serialize()
     stored = json.loads(json.dumps(serialize(kwargs)))
-    rebuilt = import_string(path)(**deserialize(stored))
+    arguments = deserialize(stored)
+    assert isinstance(arguments, dict)
+    rebuilt = import_string(path)(**arguments)
     assert type(rebuilt) is OpenSearchDeployTaskTrigger
     assert rebuilt.serialize() == first.serialize()
 
@@ -81,7 +86,7 @@ def test_a_trigger_keeps_ids_only_in_its_row() -> None:
         assert password not in json.dumps(made.serialize())
 
 
-def test_a_deployed_model_ends_the_wait_well(told: Any) -> None:
+def test_a_deployed_model_ends_the_wait_well(told: Tell) -> None:
     event = told(ClusterDouble(model=["DEPLOYING", "DEPLOYED"], task=["RUNNING", "COMPLETED"]))
     assert event == {
         "status": "success",
@@ -89,7 +94,7 @@ def test_a_deployed_model_ends_the_wait_well(told: Any) -> None:
     }
 
 
-def test_the_sensor_says_the_same_with_and_without_a_trigger(told: Any) -> None:
+def test_the_sensor_says_the_same_with_and_without_a_trigger(told: Tell) -> None:
     def failing() -> ClusterDouble:
         return ClusterDouble(model=["DEPLOY_FAILED"], task=["FAILED"], error=WHY)
 
@@ -102,7 +107,7 @@ def test_the_sensor_says_the_same_with_and_without_a_trigger(told: Any) -> None:
     assert str(deferred.value) == str(waited.value)
 
 
-def test_it_looks_again_after_a_passing_failure(told: Any) -> None:
+def test_it_looks_again_after_a_passing_failure(told: Tell) -> None:
     cluster = ClusterDouble(model=[NOT_REACHED, ServerBusy("busy", evidence="429", fix="wait"), "DEPLOYED"])
     assert told(cluster)["status"] == "success"
     assert cluster.looks == 3
@@ -114,7 +119,7 @@ def test_it_looks_again_after_a_passing_failure(told: Any) -> None:
     ids=["still deploying", "cluster away"],
 )
 def test_it_gives_up_when_its_time_is_over(
-    told: Any, model: str | OpenSearchMLError, transient: bool, cause: str
+    told: Tell, model: str | OpenSearchMLError, transient: bool, cause: str
 ) -> None:
     started = time.monotonic()
     event = told(ClusterDouble(model=[model]), until_s=time.time() + 0.2)
@@ -125,11 +130,11 @@ def test_it_gives_up_when_its_time_is_over(
     assert event["fix"]
 
 
-def test_it_looks_once_even_if_its_time_was_over_while_the_triggerer_was_down(told: Any) -> None:
+def test_it_looks_once_even_if_its_time_was_over_while_the_triggerer_was_down(told: Tell) -> None:
     assert told(ClusterDouble(), until_s=time.time() - 100)["status"] == "success"
 
 
-def test_it_pauses_before_the_first_look_so_that_the_scheduler_sees_the_deferral(told: Any) -> None:
+def test_it_pauses_before_the_first_look_so_that_the_scheduler_sees_the_deferral(told: Tell) -> None:
     started = time.monotonic()
     told(ClusterDouble(), poll_interval_s=0.2)
     assert time.monotonic() - started >= 0.2

@@ -166,11 +166,11 @@ TARGET = "x-amz-target"
         ),
     ],
 )
-def test_what_a_call_needs_is_told_by_its_url(blueprint, needed):
+def test_what_a_call_needs_is_told_by_its_url(blueprint: Blueprint, needed: dict[str, str]) -> None:
     assert required(blueprint) == {name: (resource,) for name, resource in needed.items()}
 
 
-def test_a_batch_transform_may_also_be_asked_for_and_stopped_as_the_cluster_does():
+def test_a_batch_transform_may_also_be_asked_for_and_stopped_as_the_cluster_does() -> None:
     batch = calling(
         "sagemaker",
         "/CreateTransformJob",
@@ -185,7 +185,7 @@ def test_a_batch_transform_may_also_be_asked_for_and_stopped_as_the_cluster_does
     }
 
 
-def test_a_batch_job_of_bedrock_passes_its_own_role():
+def test_a_batch_job_of_bedrock_passes_its_own_role() -> None:
     body = f'{{"modelId": "{MODEL}", "roleArn": "{ROLE}-batch"}}'
     batch = calling("bedrock", "/model-invocation-job", action_type="batch_predict", request_body=body)
     found = permissions.required(batch, ACCOUNT, "aws")
@@ -202,7 +202,7 @@ def test_a_batch_job_of_bedrock_passes_its_own_role():
 
 
 @pytest.mark.parametrize("geography", ["us", "eu", "apac", "jp", "au", "ca", "us-gov"])
-def test_a_profile_needs_itself_and_through_it_alone_its_model_in_every_region(geography):
+def test_a_profile_needs_itself_and_through_it_alone_its_model_in_every_region(geography: str) -> None:
     name = f"{geography}.anthropic.claude-sonnet-4-v1:0"
     profile = arn(f"inference-profile/{name}")
     whole = f"/model/{profile.replace(':', '%3A').replace('/', '%2F')}/invoke"
@@ -223,19 +223,19 @@ def test_a_profile_needs_itself_and_through_it_alone_its_model_in_every_region(g
         assert decide([document], "bedrock:InvokeModel", model) == "implicitDeny"
 
 
-def test_a_global_profile_needs_its_model_here_and_in_no_region():
+def test_a_global_profile_needs_its_model_here_and_in_no_region() -> None:
     found = permissions.required(calling("bedrock", "/model/global.a.b/converse"), ACCOUNT, "aws")
     assert [p.resources for p in found if p.condition] == [
         (arn("foundation-model/a.b", account=""), "arn:aws:bedrock:::foundation-model/a.b")
     ]
 
 
-def test_the_partition_is_the_domains():
+def test_the_partition_is_the_domains() -> None:
     found = permissions.required(calling("bedrock", f"/model/{MODEL}/invoke"), ACCOUNT, "aws-us-gov")
     assert found == [Permission("bedrock:InvokeModel", (FOUNDATION.replace("aws", "aws-us-gov"),))]
 
 
-def test_the_documents_own_connector_needs_its_endpoint_and_not_every_one():
+def test_the_documents_own_connector_needs_its_endpoint_and_not_every_one() -> None:
     blueprint = parse_blueprint("seed", {"connector": seeds.SAGEMAKER_ROLE}, source="seed")
     document = policies.permission_policy(permissions.required(blueprint, ACCOUNT, "aws"))
     endpoint = f"arn:aws:sagemaker:region:{ACCOUNT}:endpoint/endpoint-id"
@@ -243,7 +243,7 @@ def test_the_documents_own_connector_needs_its_endpoint_and_not_every_one():
     assert decide([seeds.SAGEMAKER_PERMISSIONS], "sagemaker:InvokeEndpoint", endpoint) == "allowed"
 
 
-def test_a_secret_is_read_and_another_accounts_role_is_all_that_ours_assumes():
+def test_a_secret_is_read_and_another_accounts_role_is_all_that_ours_assumes() -> None:
     secret, other = arn("secret:key-AbCdEf", "secretsmanager"), "arn:aws:iam::444455556666:role/invoke"
     credential = {"roleArn": ROLE, "secretArn": secret}
     header = {"Authorization": "Bearer ${credential.secretArn.key}"}
@@ -260,7 +260,7 @@ def test_a_secret_is_read_and_another_accounts_role_is_all_that_ours_assumes():
     assert required(signed) == {"sts:AssumeRole": (other,)}
 
 
-def test_a_connector_that_signs_nothing_needs_nothing():
+def test_a_connector_that_signs_nothing_needs_nothing() -> None:
     assert required(parsed()) == {}
 
 
@@ -309,7 +309,9 @@ def test_a_connector_that_signs_nothing_needs_nothing():
         (calling("execute-api", "/prod/x"), "this call of execute-api is not one that is known", "execute-api:ACTION"),
     ],
 )
-def test_what_the_url_does_not_tell_is_a_finding_with_a_statement_to_write(blueprint, why, example):
+def test_what_the_url_does_not_tell_is_a_finding_with_a_statement_to_write(
+    blueprint: Blueprint, why: str, example: str
+) -> None:
     (finding,) = permissions.underivable(without_statements(blueprint))
     assert finding.path == "connector.actions.0.url"
     assert why in finding.problem
@@ -317,7 +319,7 @@ def test_what_the_url_does_not_tell_is_a_finding_with_a_statement_to_write(bluep
     assert finding.fix.startswith("Write it under iam_role.statements, for instance - {")
 
 
-def test_it_is_none_where_the_user_wrote_statements_or_we_do_not_manage_the_role():
+def test_it_is_none_where_the_user_wrote_statements_or_we_do_not_manage_the_role() -> None:
     blueprint = calling("execute-api", "/prod/x")
     assert permissions.underivable(blueprint) == []
     assert blueprint.iam_role

@@ -33,14 +33,14 @@ def trust(*conditions: dict[str, Any], **fields: Any) -> dict[str, Any]:
 # ---- made
 
 
-def test_the_trust_policy_is_the_documents_own_with_its_recommended_conditions():
+def test_the_trust_policy_is_the_documents_own_with_its_recommended_conditions() -> None:
     made = trust_policy([DOMAIN], [SERVICE])
     ours = {key: value for key, value in made["Statement"][0].items() if key != "Sid"}
     assert same({**made, "Statement": ours}, BOUND)
     assert made["Statement"][0]["Sid"] == "OpenSearchML"
 
 
-def test_several_domains_and_services_stand_in_one_statement():
+def test_several_domains_and_services_stand_in_one_statement() -> None:
     statement = trust_policy([OTHER, DOMAIN], [SERVICE, OLD_SERVICE])["Statement"][0]
     assert statement["Principal"] == {"Service": [OLD_SERVICE, SERVICE]}
     assert statement["Condition"] == {
@@ -49,7 +49,7 @@ def test_several_domains_and_services_stand_in_one_statement():
     }
 
 
-def test_the_callers_policy_is_the_documents_own_and_the_other_methods():
+def test_the_callers_policy_is_the_documents_own_and_the_other_methods() -> None:
     made = policies.caller_policy(seeds.ROLE_ARN, DOMAIN)
     asked = [(s["Action"], s["Resource"]) for s in seeds.CALLER["Statement"]]
     assert all(decide([made], action, resource) == "allowed" for action, resource in asked)
@@ -58,7 +58,7 @@ def test_the_callers_policy_is_the_documents_own_and_the_other_methods():
     assert len(policies.caller_policy(None, DOMAIN)["Statement"]) == 1
 
 
-def test_permissions_of_one_resource_and_condition_share_a_statement():
+def test_permissions_of_one_resource_and_condition_share_a_statement() -> None:
     bound = {"StringLike": {"k": "v"}}
     made = policies.permission_policy(
         [
@@ -93,26 +93,26 @@ STATEMENT = st.fixed_dictionaries(
 )
 
 
-def rewritten(value: Any, draw: st.DrawFn) -> Any:
+def rewritten(value: Any, data: st.DataObject) -> Any:
     """The same document as somebody else might write it."""
     if isinstance(value, dict):
-        keys = draw(st.permutations(list(value)))
-        return {key: rewritten(value[key], draw) for key in keys}
+        keys = data.draw(st.permutations(list(value)))
+        return {key: rewritten(value[key], data) for key in keys}
     if isinstance(value, list):
-        shuffled = [rewritten(one, draw) for one in draw(st.permutations(value))]
-        return shuffled[0] if len(shuffled) == 1 and draw(st.booleans()) else shuffled
+        shuffled = [rewritten(one, data) for one in data.draw(st.permutations(value))]
+        return shuffled[0] if len(shuffled) == 1 and data.draw(st.booleans()) else shuffled
     return value
 
 
 @given(st.lists(STATEMENT, min_size=1, max_size=3), st.data())
-def test_order_and_single_or_list_make_no_difference(written, data):
+def test_order_and_single_or_list_make_no_difference(written: list[dict[str, Any]], data: st.DataObject) -> None:
     document = {"Version": "2012-10-17", "Statement": written}
-    other = rewritten(document, data.draw)
+    other = rewritten(document, data)
     assert same(document, other)
     assert policies.diff(document, other) == ""
 
 
-def test_the_case_of_actions_and_condition_keys_makes_no_difference_but_that_of_resources_does():
+def test_the_case_of_actions_and_condition_keys_makes_no_difference_but_that_of_resources_does() -> None:
     document = {"Statement": [{"Action": "S:a", "Resource": "x", "Condition": {"Bool": {"AWS:Z": True}}}]}
     assert same(
         document, {"Statement": {"Action": ["s:A"], "Resource": ["x"], "Condition": {"Bool": {"aws:z": "true"}}}}
@@ -120,7 +120,7 @@ def test_the_case_of_actions_and_condition_keys_makes_no_difference_but_that_of_
     assert not same(document, {"Statement": [{**document["Statement"][0], "Resource": "X"}]})
 
 
-def test_an_account_is_its_root():
+def test_an_account_is_its_root() -> None:
     written = {"Statement": [{"Principal": {"AWS": "111122223333"}}]}
     assert same(written, {"Statement": [{"Principal": {"AWS": ["arn:aws:iam::111122223333:root"]}}]})
 
@@ -129,19 +129,19 @@ def test_an_account_is_its_root():
     "change",
     [{"Effect": "Deny"}, {"Sid": "x"}, {"Resource": "*"}, {"Action": "s:B"}, {"Condition": {"Null": {"k": "true"}}}],
 )
-def test_any_other_difference_is_one(change):
+def test_any_other_difference_is_one(change: dict[str, Any]) -> None:
     document = {"Statement": [{"Effect": "Allow", "Action": "s:A", "Resource": "arn:1"}]}
     assert not same(document, {"Statement": [{**document["Statement"][0], **change}]})
 
 
-def test_the_diff_shows_what_changes_and_nothing_else():
+def test_the_diff_shows_what_changes_and_nothing_else() -> None:
     lines = policies.diff(BOUND, with_trust(BOUND, OTHER, [SERVICE])).splitlines()
     assert lines[:2] == ["--- found", "+++ wanted"]
     assert not [line for line in lines[2:] if line.startswith("-")]
     assert any(str(OTHER) in line for line in lines if line.startswith("+"))
 
 
-def test_what_iam_finds_too_long_is_told_before_it_is_written():
+def test_what_iam_finds_too_long_is_told_before_it_is_written() -> None:
     document = trust_policy([DOMAIN], [SERVICE])
     assert policies.size_problem([document], policies.TRUST_POLICY_LIMIT) is None
     many = [DomainArn("aws", "eu-central-1", "111122223333", f"domain-{i}") for i in range(40)]
@@ -171,7 +171,7 @@ def test_what_iam_finds_too_long_is_told_before_it_is_written():
         {"Statement": [trust({"StringEquals": {"aws:SourceAccount": "1"}})["Statement"], *seeds.TRUST["Statement"]]},
     ],
 )
-def test_the_service_may_assume_the_role_for_the_domain(document):
+def test_the_service_may_assume_the_role_for_the_domain(document: dict[str, Any]) -> None:
     assert trust_problem(document, SERVICE, DOMAIN) is None
     assert with_trust(document, DOMAIN, [SERVICE]) is document
 
@@ -225,7 +225,7 @@ def test_the_service_may_assume_the_role_for_the_domain(document):
         ),
     ],
 )
-def test_what_keeps_the_service_out_is_named(document, kind, words):
+def test_what_keeps_the_service_out_is_named(document: dict[str, Any], kind: str, words: str) -> None:
     problem = trust_problem(document, SERVICE, DOMAIN)
     assert problem
     assert problem.kind == kind
@@ -233,7 +233,7 @@ def test_what_keeps_the_service_out_is_named(document, kind, words):
     assert str(problem).startswith(f"{SERVICE} may not assume the role for {DOMAIN}: ")
 
 
-def test_the_statement_that_is_nearest_to_letting_it_in_is_the_one_told():
+def test_the_statement_that_is_nearest_to_letting_it_in_is_the_one_told() -> None:
     document = {
         "Statement": [*trust_policy([FOREIGN], [SERVICE])["Statement"], *trust_policy([OTHER], [SERVICE])["Statement"]]
     }
@@ -257,7 +257,7 @@ def test_the_statement_that_is_nearest_to_letting_it_in_is_the_one_told():
         (trust(Effect="Deny"), False),
     ],
 )
-def test_a_policy_that_lets_every_accounts_domains_in_is_warned_of(document, loose):
+def test_a_policy_that_lets_every_accounts_domains_in_is_warned_of(document: dict[str, Any], loose: bool) -> None:
     warning = trust_warning(document, SERVICE)
     assert bool(warning) is loose
     assert not warning or "every domain of every account" in warning
@@ -266,7 +266,7 @@ def test_a_policy_that_lets_every_accounts_domains_in_is_warned_of(document, loo
 # ---- merged
 
 
-def test_a_domain_is_added_to_our_statement_and_others_stay():
+def test_a_domain_is_added_to_our_statement_and_others_stay() -> None:
     found = {"Version": "2008-10-17", "Id": "x", "Statement": [LAMBDA, *trust_policy([DOMAIN], [SERVICE])["Statement"]]}
     before = copy.deepcopy(found)
     merged = with_trust(found, OTHER, [SERVICE])
@@ -278,7 +278,7 @@ def test_a_domain_is_added_to_our_statement_and_others_stay():
     assert trust_problem(merged, SERVICE, FOREIGN)
 
 
-def test_what_others_put_into_our_statement_stays():
+def test_what_others_put_into_our_statement_stays() -> None:
     condition = {"StringLike": {"AWS:SourceArn": [str(DOMAIN)], "aws:SourceOrgID": "o-1"}}
     ours = {"Sid": "OpenSearchML", **trust(condition, Principal={"Service": SERVICE, "AWS": "1"})["Statement"]}
     merged = with_trust({"Statement": ours}, OTHER, [SERVICE])
@@ -300,7 +300,7 @@ def test_what_others_put_into_our_statement_stays():
 
 
 @pytest.mark.parametrize("sid", ["OpenSearchML", "theirs"])
-def test_a_deny_is_left_to_whoever_wrote_it(sid):
+def test_a_deny_is_left_to_whoever_wrote_it(sid: str) -> None:
     document = {
         "Statement": {"Sid": sid, "Effect": "Deny", "Principal": {"Service": SERVICE}, "Action": "sts:AssumeRole"}
     }
@@ -321,7 +321,9 @@ OTHERS = st.lists(
 
 
 @given(OTHERS, st.lists(DOMAINS, max_size=3, unique=True), DOMAINS)
-def test_a_domain_once_let_in_changes_nothing_more_and_can_be_taken_out_again(others, sharing, domain):
+def test_a_domain_once_let_in_changes_nothing_more_and_can_be_taken_out_again(
+    others: list[dict[str, Any]], sharing: list[DomainArn], domain: DomainArn
+) -> None:
     ours = trust_policy(sharing, [SERVICE])["Statement"] if sharing else []
     found = {"Version": "2012-10-17", "Statement": [*others, *ours]}
     merged = with_trust(found, domain, [SERVICE])
@@ -338,9 +340,9 @@ def test_a_domain_once_let_in_changes_nothing_more_and_can_be_taken_out_again(ot
 
 
 @pytest.mark.parametrize("document", [seeds.TRUST, BOUND, {"Statement": LAMBDA}, trust_policy([OTHER], [SERVICE])])
-def test_nothing_is_taken_out_where_nothing_is_ours(document):
+def test_nothing_is_taken_out_where_nothing_is_ours(document: dict[str, Any]) -> None:
     assert without_trust(document, DOMAIN) is None
 
 
-def test_the_last_domain_takes_our_statement_with_it():
+def test_the_last_domain_takes_our_statement_with_it() -> None:
     assert without_trust(trust_policy([DOMAIN], [SERVICE]), DOMAIN) == {"Version": "2012-10-17", "Statement": []}

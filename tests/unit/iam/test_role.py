@@ -41,7 +41,7 @@ def with_role(arn: str | None, **parts: Any) -> Blueprint:
     )
 
 
-def test_the_role_has_its_arns_name_and_path():
+def test_the_role_has_its_arns_name_and_path() -> None:
     role = role_for(with_role("arn:aws:iam::111122223333:role/teams/search/invoke-it", iam_role={}), DOMAIN)
     assert role
     assert (role.name, role.path, role.manage) == ("invoke-it", "/teams/search/", True)
@@ -59,7 +59,7 @@ def test_the_role_has_its_arns_name_and_path():
     ]
 
 
-def test_the_section_says_the_rest():
+def test_the_section_says_the_rest() -> None:
     statement = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
     section = {
         "manage": False,
@@ -75,14 +75,14 @@ def test_the_section_says_the_rest():
     assert role.permissions["Statement"][1:] == [statement]
 
 
-def test_without_the_section_it_is_compared_and_never_written():
+def test_without_the_section_it_is_compared_and_never_written() -> None:
     role = role_for(with_role("arn:aws:iam::111122223333:role/r"), DOMAIN)
     assert role
     assert role.manage is False
     assert role.services == (OPENSEARCH_SERVICE,)
 
 
-def test_a_connector_without_a_role_has_none():
+def test_a_connector_without_a_role_has_none() -> None:
     assert role_for(with_role(None), DOMAIN) is None
     assert role_for(parsed(), DOMAIN) is None
 
@@ -94,7 +94,7 @@ def test_a_connector_without_a_role_has_none():
         ("arn:aws-cn:iam::111122223333:role/r", "is a role of partition aws-cn"),
     ],
 )
-def test_a_role_that_the_domain_cannot_be_passed_is_a_finding(arn, words):
+def test_a_role_that_the_domain_cannot_be_passed_is_a_finding(arn: str, words: str) -> None:
     with pytest.raises(InvalidBlueprint, match=words) as caught:
         role_for(with_role(arn), DOMAIN)
     (finding,) = caught.value.findings
@@ -102,7 +102,7 @@ def test_a_role_that_the_domain_cannot_be_passed_is_a_finding(arn, words):
     assert "arn:aws:iam::111122223333:role/r" in finding.fix
 
 
-def test_the_policys_name_is_as_long_as_iam_takes_and_still_tells_blueprints_and_domains_apart():
+def test_the_policys_name_is_as_long_as_iam_takes_and_still_tells_blueprints_and_domains_apart() -> None:
     assert iam_role.policy_name("a.b-c_d", DOMAIN) == "opensearch_ml-a.b-c_d@eu-central-1.search"
     long = [iam_role.policy_name("x" * 127 + end, domain) for end in "ab" for domain in (DOMAIN, OTHER)]
     assert {len(name) for name in long} == {iam_role.POLICY_NAME_LENGTH}
@@ -143,7 +143,7 @@ def wildcards(document: Mapping[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CATALOG.blueprint_names())
-def test_a_role_of_the_catalog_is_given_no_wildcard_and_assumed_for_this_domain_alone(name):
+def test_a_role_of_the_catalog_is_given_no_wildcard_and_assumed_for_this_domain_alone(name: str) -> None:
     blueprint = CATALOG.blueprint(name, domain_arn=DOMAIN)
     role = role_for(blueprint, DOMAIN)
     assert (role is None) is ("roleArn" not in blueprint.connector.credential)
@@ -175,5 +175,5 @@ def test_a_role_of_the_catalog_is_given_no_wildcard_and_assumed_for_this_domain_
         },
     ],
 )
-def test_the_linter_sees_a_wildcard(statement):
+def test_the_linter_sees_a_wildcard(statement: dict[str, Any]) -> None:
     assert wildcards({"Statement": [statement]})

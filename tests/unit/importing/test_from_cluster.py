@@ -127,7 +127,7 @@ def test_hours_of_waiting_that_an_older_server_fills_in_are_no_time_out_and_told
 
 
 def test_a_models_own_fields_are_written_and_those_of_the_server_are_not() -> None:
-    fields = {
+    fields: dict[str, Any] = {
         "name": "Answers, and more",
         "description": "By hand",
         "is_enabled": False,
@@ -159,7 +159,7 @@ def test_a_models_own_fields_are_written_and_those_of_the_server_are_not() -> No
 def test_references_stand_where_a_credential_was_and_the_connections_to_make_are_told() -> None:
     of = blueprint(connector__actions__0__url="https://api.openai.com/v1/chat/completions")
     told = found(standing(of))
-    assert written(told).connector.credential["key"].model_dump(exclude_none=True) == {
+    assert written(told).connector.references["key"].model_dump(exclude_none=True) == {
         "conn_id": "openai_default",
         "field": "password",
     }
@@ -211,7 +211,7 @@ def test_a_connector_whose_headers_need_nothing_still_gets_the_credential_that_t
     assert any("any text will do" in note for note in told.blueprints[0].notes)
 
 
-SIGNED = {
+SIGNED: dict[str, Any] = {
     "connector__protocol": "aws_sigv4",
     "connector__credential": {"access_key": {"conn_id": "a"}, "secret_key": {"conn_id": "b"}},
     "connector__parameters": {"region": "eu-central-1", "service_name": "sagemaker"},

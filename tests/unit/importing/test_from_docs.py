@@ -77,7 +77,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("text", FORMS.values(), ids=FORMS.keys())
-def test_every_form_gives_the_documented_body_field_by_field(text):
+def test_every_form_gives_the_documented_body_field_by_field(text: str) -> None:
     imported = only(text)
     blueprint = parsed(imported)
     assert created(blueprint) == canonical_body(BODY)
@@ -87,14 +87,14 @@ def test_every_form_gives_the_documented_body_field_by_field(text):
 
 
 @pytest.mark.parametrize("name", seeds.AS_THEY_STAND)
-def test_the_seeds_bodies_are_created_as_documented(name):
+def test_the_seeds_bodies_are_created_as_documented(name: str) -> None:
     body = getattr(seeds, name.upper())
     if "region" not in body["parameters"] or body["parameters"]["region"] != "region":
         assert created(parsed(only(json.dumps(_with_placeholders(body))))) == canonical_body(body)
 
 
 @pytest.mark.parametrize("name", seeds.HOST_IN_A_PARAMETER)
-def test_the_seeds_bodies_with_a_host_in_a_parameter_differ_in_the_url_alone_and_say_so(name):
+def test_the_seeds_bodies_with_a_host_in_a_parameter_differ_in_the_url_alone_and_say_so(name: str) -> None:
     body = _with_placeholders(getattr(seeds, name.upper()))
     imported = only(f"{CREATE}\n{json.dumps(body, indent=1)}")
     made = created(parsed(imported))
@@ -112,7 +112,7 @@ def _with_placeholders(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "credential": credential}
 
 
-def test_the_aws_template_becomes_a_blueprint_that_lacks_only_its_endpoints_name():
+def test_the_aws_template_becomes_a_blueprint_that_lacks_only_its_endpoints_name() -> None:
     imported = only(json.dumps(_with_placeholders(seeds.SAGEMAKER_TEMPLATE)))
     content = loader.parse(imported.yaml_text).content
     assert parsed(imported)
@@ -131,7 +131,7 @@ def test_the_aws_template_becomes_a_blueprint_that_lacks_only_its_endpoints_name
         assert any(told in note for note in imported.notes)
 
 
-def test_a_role_becomes_an_arn_with_variables_and_a_role_to_care_for():
+def test_a_role_becomes_an_arn_with_variables_and_a_role_to_care_for() -> None:
     content = document(seeds.SAGEMAKER_ROLE)
     assert content["connector"]["credential"] == {
         "roleArn": "arn:${variables.partition}:iam::${variables.account_id}:role/opensearch-sagemaker-role"
@@ -146,14 +146,14 @@ def test_a_role_becomes_an_arn_with_variables_and_a_role_to_care_for():
 @pytest.mark.parametrize(
     "written", ["<PLEASE ADD YOUR AWS ROLE ARN HERE>", "your_iam_role_arn_created_in_step1", "..."]
 )
-def test_a_placeholder_for_a_role_gets_a_name_that_can_be_changed(written):
+def test_a_placeholder_for_a_role_gets_a_name_that_can_be_changed(written: str) -> None:
     body = {**seeds.BEDROCK, "credential": {"roleArn": written}}
     content = document(body)
     assert content["connector"]["credential"]["roleArn"].endswith(":role/${variables.role_name}")
     assert content["variables"]["role_name"] == "opensearch-bedrock-role"
 
 
-def test_another_accounts_role_and_a_secret_keep_their_names():
+def test_another_accounts_role_and_a_secret_keep_their_names() -> None:
     body = {
         **seeds.BEDROCK,
         "credential": {
@@ -173,10 +173,10 @@ def test_another_accounts_role_and_a_secret_keep_their_names():
     )
     imported = only(json.dumps(body))
     assert "secret:my-secret-AbCdEf" in imported.yaml_text
-    assert parsed(imported).connector.credential["secretArn"].endswith(":111122223333:secret:my-secret-AbCdEf")
+    assert parsed(imported).connector.literals["secretArn"].endswith(":111122223333:secret:my-secret-AbCdEf")
 
 
-def test_painless_and_long_bodies_are_blocks_that_read_back_to_the_letter():
+def test_painless_and_long_bodies_are_blocks_that_read_back_to_the_letter() -> None:
     long = "{ " + ", ".join(f'"field_{n}": "${{parameters.field_{n}}}"' for n in range(20)) + " }"
     body = with_action(request_body=long)
     text = only(json.dumps(body)).yaml_text
@@ -187,7 +187,7 @@ def test_painless_and_long_bodies_are_blocks_that_read_back_to_the_letter():
     assert loader.parse(text).content["connector"]["actions"][0]["pre_process_function"] == SCRIPT
 
 
-def test_the_page_gives_model_group_smoke_test_and_expectation():
+def test_the_page_gives_model_group_smoke_test_and_expectation() -> None:
     text = f"""
 # Example platform embedding
 
@@ -250,7 +250,7 @@ POST /_plugins/_ml/models/<MODEL ID>/_predict
         ({"result": "plain"}, ("result", "string")),
     ],
 )
-def test_the_answer_tells_what_to_expect(output, expected):
+def test_the_answer_tells_what_to_expect(output: dict[str, Any], expected: tuple[str, str]) -> None:
     answer = {"inference_results": [{"output": [output]}]}
     text = f"{CREATE}\n{DUMPED}\nPOST /_plugins/_ml/models/x/_predict\n" + '{"parameters": {"input": []}}\n'
     path, kind = expected
@@ -258,7 +258,7 @@ def test_the_answer_tells_what_to_expect(output, expected):
     assert content["smoke_test"]["expect"] == {"path": f"inference_results.0.output.0.{path}", "type": kind}
 
 
-def test_without_an_answer_a_note_asks_for_one():
+def test_without_an_answer_a_note_asks_for_one() -> None:
     text = f'{CREATE}\n{DUMPED}\nPOST /_plugins/_ml/models/x/_predict\n{{"parameters": {{"input": "a"}}}}'
     assert loader.parse(only(text).yaml_text).content["smoke_test"]["expect"]["path"].endswith("output.0.data")
     plain = text.replace('"connector.post_process.openai.embedding"', '"connector.post_process.mlcommons.passthrough"')
@@ -266,7 +266,7 @@ def test_without_an_answer_a_note_asks_for_one():
     assert any("smoke_test is missing" in note for note in only(DUMPED).notes)
 
 
-def test_an_inline_connector_is_registered_with_its_own_model():
+def test_an_inline_connector_is_registered_with_its_own_model() -> None:
     register = {"name": "a model", "function_name": "remote", "description": "d", "connector": BODY}
     imported = only(f"POST /_plugins/_ml/models/_register\n{json.dumps(register, indent=2)}")
     blueprint = parsed(imported)
@@ -276,7 +276,7 @@ def test_an_inline_connector_is_registered_with_its_own_model():
     assert parsed(only(json.dumps(register))).inline
 
 
-def test_several_on_a_page_get_names_of_their_own_and_what_belongs_to_each():
+def test_several_on_a_page_get_names_of_their_own_and_what_belongs_to_each() -> None:
     role = {**seeds.BEDROCK, "credential": {"roleArn": "<YOUR ROLE>"}}
     keys = _with_placeholders(seeds.BEDROCK)
     predict = 'POST /_plugins/_ml/models/x/_predict\n{"parameters": {"inputText": "a"}}'
@@ -292,7 +292,7 @@ def test_several_on_a_page_get_names_of_their_own_and_what_belongs_to_each():
     assert [one.name for one in import_text(page, name="mine")] == ["mine", "mine_role", "mine_2"]
 
 
-def test_what_get_answers_is_not_imported_beside_what_was_sent():
+def test_what_get_answers_is_not_imported_beside_what_was_sent() -> None:
     answer = {**BODY, "owner": {"name": "admin"}, "created_time": 1, "access": "private", "name": "another"}
     text = f"{CREATE}\n{DUMPED}\n\nGET /_plugins/_ml/connectors/abc\n\n{json.dumps(answer)}"
     assert only(text).name == "example_embedding"
@@ -318,13 +318,13 @@ def test_what_get_answers_is_not_imported_beside_what_was_sent():
         ),
     ],
 )
-def test_what_stands_in_a_wrong_place_is_told(body, said):
+def test_what_stands_in_a_wrong_place_is_told(body: dict[str, Any], said: str) -> None:
     imported = only(f"{CREATE}\n{json.dumps(body)}")
     assert any(said in note for note in imported.notes), imported.notes
     assert parsed(imported)
 
 
-def test_a_finding_that_stays_is_a_note():
+def test_a_finding_that_stays_is_a_note() -> None:
     imported = only(json.dumps(changed(protocol="aws_sigv4", credential={"access_key": "...", "secret_key": "..."})))
     assert any(note.startswith("To be mended: connector.parameters.region: is missing") for note in imported.notes)
 
@@ -347,7 +347,9 @@ def test_a_finding_that_stays_is_a_note():
         ("https://api.example.com/${parameters.model}", {"model": "m"}, "https://api.example.com/${parameters.model}"),
     ],
 )  # fmt: skip
-def test_the_host_is_literal_and_the_path_is_as_documented(url, parameters, made):
+def test_the_host_is_literal_and_the_path_is_as_documented(
+    url: str, parameters: dict[str, str | int], made: str
+) -> None:
     body = {**with_action(url=url), "parameters": parameters}
     assert document(body)["connector"]["actions"][0]["url"] == made
 
@@ -359,7 +361,7 @@ def test_the_host_is_literal_and_the_path_is_as_documented(url, parameters, made
         *("You are a helpful assistant", "{{hits}} for '{{query}}' are found"),
     ],
 )
-def test_what_only_looks_like_a_placeholder_stays(text):
+def test_what_only_looks_like_a_placeholder_stays(text: str) -> None:
     imported = only(json.dumps(changed(parameters={"model": "m", "prompt": text})))
     assert parsed(imported).connector.parameters["prompt"] == text
 
@@ -376,11 +378,11 @@ def test_what_only_looks_like_a_placeholder_stays(text):
         ("<START|END|NONE>", "START"),
     ],
 )
-def test_a_placeholder_becomes_a_variable(written, made):
+def test_a_placeholder_becomes_a_variable(written: str, made: str) -> None:
     assert document(changed(parameters={"model": written}))["connector"]["parameters"]["model"] == made
 
 
-def test_quotes_that_were_not_escaped_are_read_to_the_end_of_the_line():
+def test_quotes_that_were_not_escaped_are_read_to_the_end_of_the_line() -> None:
     broken = f"{CREATE}\n{DUMPED}".replace(
         json.dumps(BODY["actions"][0]["request_body"]), '"{"in":"${parameters.input}"}"'
     )
@@ -389,7 +391,7 @@ def test_quotes_that_were_not_escaped_are_read_to_the_end_of_the_line():
     assert any("not escaped" in note for note in imported.notes)
 
 
-def test_mcp_connectors_have_no_model_and_no_smoke_test():
+def test_mcp_connectors_have_no_model_and_no_smoke_test() -> None:
     body = {
         "name": "An MCP server",
         "version": 1,
@@ -418,12 +420,12 @@ def test_mcp_connectors_have_no_model_and_no_smoke_test():
         (f'{CREATE}\n{{"foo": 1}}', "no whole connector"),
     ],
 )
-def test_a_page_without_a_connector_says_what_is_missing(text, evidence):
+def test_a_page_without_a_connector_says_what_is_missing(text: str, evidence: str) -> None:
     with pytest.raises(NothingToImport) as caught:
         import_text(text)
     assert evidence in caught.value.evidence
 
 
-def test_what_cannot_be_read_is_told_beside_what_can():
+def test_what_cannot_be_read_is_told_beside_what_can() -> None:
     text = f'{CREATE}\n{DUMPED}\n\n{CREATE}\n{{"name": "x", "actions": [[[\n'
     assert any("cannot be read" in note for note in only(text).notes)

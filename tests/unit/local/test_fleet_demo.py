@@ -6,7 +6,6 @@ import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import yaml
@@ -74,7 +73,7 @@ def test_a_command_has_what_the_stacks_airflow_has_and_nothing_of_another(
     monkeypatch.setattr(Stack, "opensearch", runs)
     monkeypatch.setattr(Stack, "airflow", SimpleNamespace(url="http://127.0.0.1:8081"))
     (stack.folder / "airflow").mkdir()
-    started: list[Any] = []
+    started: list[tuple[str, list[str], dict[str, str]]] = []
     monkeypatch.setattr(os, "execvpe", lambda *given: started.append(given))
     command_line._run(stack, ["python", "-m", "opensearch_ml"])
     [(program, words, environment)] = started

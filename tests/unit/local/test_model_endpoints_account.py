@@ -23,6 +23,7 @@ SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/invoker/search"
 PROFILE = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:inference-profile/us.{CLAUDE}"
 
 Call = Callable[..., httpx.Response]
+Session = Callable[..., tuple[str, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def model_arn(model: str) -> str:
 
 
 @pytest.fixture
-def session(account: AwsAccount) -> Callable[..., tuple[str, str, str]]:
+def session(account: AwsAccount) -> Session:
     """Gives the keys of a role's session that may do what the statements say."""
 
     def session(*statements: dict[str, Any]) -> tuple[str, str, str]:
@@ -98,23 +99,31 @@ def words(response: httpx.Response) -> str:
 # Who signed
 
 
-def test_a_session_of_the_accounts_role_is_accepted_and_recorded_by_its_arn(endpoints, session, sagemaker):
+def test_a_session_of_the_accounts_role_is_accepted_and_recorded_by_its_arn(
+    endpoints: ModelEndpoints, session: Session, sagemaker: Call
+) -> None:
     assert sagemaker(session(allow("sagemaker:InvokeEndpoint", EMBEDDING))).status_code == 200
     assert [(request.status, request.principal) for request in endpoints.requests()] == [(200, SESSION)]
 
 
-def test_a_users_lasting_key_is_accepted_and_recorded_by_its_arn(endpoints, account, sagemaker):
+def test_a_users_lasting_key_is_accepted_and_recorded_by_its_arn(
+    endpoints: ModelEndpoints, account: AwsAccount, sagemaker: Call
+) -> None:
     key = account.create_user("airflow", [allow("sagemaker:InvokeEndpoint", EMBEDDING)])
     assert sagemaker((key["access_key_id"], key["secret_access_key"])).status_code == 200
     assert endpoints.requests()[0].principal == f"arn:aws:iam::{ACCOUNT}:user/airflow"
 
 
-def test_a_key_of_the_keys_file_needs_no_permission_and_finds_every_endpoint(endpoints, sagemaker):
+def test_a_key_of_the_keys_file_needs_no_permission_and_finds_every_endpoint(
+    endpoints: ModelEndpoints, sagemaker: Call
+) -> None:
     assert sagemaker(FILED, "of-any-name").status_code == 200
     assert endpoints.requests()[0].principal is None
 
 
-def test_a_wrong_secret_or_token_is_refused_and_tells_nobody_who_it_was(endpoints, session, sagemaker):
+def test_a_wrong_secret_or_token_is_refused_and_tells_nobody_who_it_was(
+    endpoints: ModelEndpoints, session: Session, sagemaker: Call
+) -> None:
     key_id, secret, token = session(allow("sagemaker:*", "*"))
     assert refused(sagemaker((key_id, "wrong", token))) == (403, "InvalidSignatureException")
     assert refused(sagemaker((key_id, secret, "wrong"))) == (403, "UnrecognizedClientException")
@@ -122,7 +131,9 @@ def test_a_wrong_secret_or_token_is_refused_and_tells_nobody_who_it_was(endpoint
     assert {request.principal for request in endpoints.requests()} == {None}
 
 
-def test_an_expired_session_is_told_so_and_an_unknown_key_is_not(account, sagemaker, by_target):
+def test_an_expired_session_is_told_so_and_an_unknown_key_is_not(
+    account: AwsAccount, sagemaker: Call, by_target: Call
+) -> None:
     anybody = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
     role = account.create_role("caller", [anybody], [allow("sagemaker:InvokeEndpoint", EMBEDDING)])
     keys = tuple(session_of(account.client("sts"), role).values())
@@ -136,7 +147,7 @@ def test_an_expired_session_is_told_so_and_an_unknown_key_is_not(account, sagema
     assert refused(sagemaker(("AKIAUNKNOWN", "x"))) == (403, "UnrecognizedClientException")
 
 
-def test_a_key_that_was_deleted_is_refused_at_once(account, sagemaker):
+def test_a_key_that_was_deleted_is_refused_at_once(account: AwsAccount, sagemaker: Call) -> None:
     key = account.create_user("airflow", [allow("sagemaker:*", "*")])
     credentials = (key["access_key_id"], key["secret_access_key"])
     assert sagemaker(credentials).status_code == 200
@@ -147,7 +158,9 @@ def test_a_key_that_was_deleted_is_refused_at_once(account, sagemaker):
 # What they may do
 
 
-def test_a_role_without_the_permission_is_refused_in_the_services_words(endpoints, session, sagemaker):
+def test_a_role_without_the_permission_is_refused_in_the_services_words(
+    endpoints: ModelEndpoints, session: Session, sagemaker: Call
+) -> None:
     response = sagemaker(session())
     assert refused(response) == (403, "AccessDeniedException")
     assert words(response) == (
@@ -157,25 +170,25 @@ def test_a_role_without_the_permission_is_refused_in_the_services_words(endpoint
     assert endpoints.requests()[0].principal == SESSION
 
 
-def test_an_explicit_deny_is_told_as_one(session, sagemaker):
+def test_an_explicit_deny_is_told_as_one(session: Session, sagemaker: Call) -> None:
     deny = {"Effect": "Deny", "Action": "sagemaker:*", "Resource": "*"}
     response = sagemaker(session(allow("sagemaker:InvokeEndpoint", EMBEDDING), deny))
     assert words(response).endswith("with an explicit deny in an identity-based policy")
 
 
-def test_an_asynchronous_call_needs_its_own_permission(session, sagemaker):
+def test_an_asynchronous_call_needs_its_own_permission(session: Session, sagemaker: Call) -> None:
     keys = session(allow("sagemaker:InvokeEndpointAsync", EMBEDDING))
     assert sagemaker(keys, how="async-invocations").status_code == 202
     assert "sagemaker:InvokeEndpoint on" in words(sagemaker(keys))
 
 
-def test_sagemaker_asks_for_the_name_in_lower_case(account, session, sagemaker):
+def test_sagemaker_asks_for_the_name_in_lower_case(account: AwsAccount, session: Session, sagemaker: Call) -> None:
     account.create_sagemaker_endpoint("Embedding-Of-Mine")
     lower = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/embedding-of-mine"
     assert sagemaker(session(allow("sagemaker:InvokeEndpoint", lower)), "Embedding-Of-Mine").status_code == 200
 
 
-def test_an_endpoint_that_does_not_exist_is_told_to_those_who_may_call_it(session, sagemaker):
+def test_an_endpoint_that_does_not_exist_is_told_to_those_who_may_call_it(session: Session, sagemaker: Call) -> None:
     keys = session(allow("sagemaker:InvokeEndpoint", EMBEDDING.replace("embedding", "missing")))
     response = sagemaker(keys, "missing")
     assert refused(response) == (400, "ValidationError")
@@ -183,7 +196,7 @@ def test_an_endpoint_that_does_not_exist_is_told_to_those_who_may_call_it(sessio
     assert refused(sagemaker(keys, "also-missing")) == (403, "AccessDeniedException")
 
 
-def test_bedrock_asks_for_the_model(session, bedrock):
+def test_bedrock_asks_for_the_model(session: Session, bedrock: Call) -> None:
     keys = session(allow("bedrock:InvokeModel", model_arn(TITAN)))
     assert bedrock(keys, TITAN, "invoke").status_code == 200
     assert bedrock(keys, model_arn(TITAN), "invoke").status_code == 200
@@ -193,13 +206,15 @@ def test_bedrock_asks_for_the_model(session, bedrock):
 
 
 @pytest.mark.parametrize("how", ["converse-stream", "invoke-with-response-stream"])
-def test_bedrock_asks_for_another_permission_for_a_stream(session, bedrock, how):
+def test_bedrock_asks_for_another_permission_for_a_stream(session: Session, bedrock: Call, how: str) -> None:
     response = bedrock(session(allow("bedrock:InvokeModel", model_arn(TITAN))), TITAN, how)
     assert "bedrock:InvokeModelWithResponseStream on" in words(response)
 
 
 @pytest.mark.parametrize("asked", [f"us.{CLAUDE}", PROFILE])
-def test_an_inference_profile_needs_itself_and_the_model_behind_it(account, session, bedrock, asked):
+def test_an_inference_profile_needs_itself_and_the_model_behind_it(
+    account: AwsAccount, session: Session, bedrock: Call, asked: str
+) -> None:
     through = {"StringEquals": {"bedrock:InferenceProfileArn": PROFILE}}
     profile, model = (
         allow("bedrock:InvokeModel", PROFILE),
@@ -227,8 +242,8 @@ def test_an_inference_profile_needs_itself_and_the_model_behind_it(account, sess
     ],
 )
 def test_what_knows_no_resources_is_allowed_on_all_or_refused_without_one(
-    account, session, by_target, target, body, action
-):
+    account: AwsAccount, session: Session, by_target: Call, target: str, body: dict[str, Any], action: str
+) -> None:
     assert by_target(session(allow(action, "*")), target, body).status_code == 200
     account.delete_role("invoker")
     response = by_target(session(), target, body)
@@ -242,14 +257,16 @@ def test_what_knows_no_resources_is_allowed_on_all_or_refused_without_one(
 # The account itself
 
 
-def test_without_an_account_only_the_filed_keys_count_and_every_endpoint_exists(endpoints, session, sagemaker):
+def test_without_an_account_only_the_filed_keys_count_and_every_endpoint_exists(
+    endpoints: ModelEndpoints, session: Session, sagemaker: Call
+) -> None:
     keys = session(allow("sagemaker:InvokeEndpoint", EMBEDDING))
     endpoints.use_account(None)
     assert refused(sagemaker(keys)) == (403, "UnrecognizedClientException")
     assert sagemaker(FILED, "of-any-name").status_code == 200
 
 
-def test_an_account_may_be_named_at_the_start(account, session):
+def test_an_account_may_be_named_at_the_start(account: AwsAccount, session: Session) -> None:
     keys = session(allow("sagemaker:InvokeEndpoint", EMBEDDING))
     account.create_sagemaker_endpoint("embedding")
     with start_model_endpoints(account_url=account.url) as started:
@@ -257,7 +274,7 @@ def test_an_account_may_be_named_at_the_start(account, session):
         assert send(signed(url, '["a"]', service="sagemaker", credentials=keys)).status_code == 200
 
 
-def test_an_account_that_is_down_is_the_services_own_failure(endpoints, sagemaker):
+def test_an_account_that_is_down_is_the_services_own_failure(endpoints: ModelEndpoints, sagemaker: Call) -> None:
     endpoints.use_account("http://127.0.0.1:1")
     response = sagemaker(("AKIAOFTHEACCOUNT", "x"))
     assert refused(response) == (500, "InternalFailure")
@@ -265,7 +282,7 @@ def test_an_account_that_is_down_is_the_services_own_failure(endpoints, sagemake
     assert sagemaker(FILED).status_code == 200
 
 
-def test_lookups_leave_the_event_loop_to_others(endpoints, session):
+def test_lookups_leave_the_event_loop_to_others(endpoints: ModelEndpoints, session: Session) -> None:
     keys = session(allow("sagemaker:InvokeEndpoint", EMBEDDING))
     url = f"{endpoints.url}/endpoints/embedding/invocations"
     request = signed(url, '["a text"]', service="sagemaker", credentials=keys)
@@ -330,7 +347,7 @@ SEVERAL = {
 
 
 @pytest.mark.parametrize("kind", SEVERAL)
-def test_a_call_needs_every_one_of_its_permissions(endpoints, account, kind):
+def test_a_call_needs_every_one_of_its_permissions(endpoints: ModelEndpoints, account: AwsAccount, kind: str) -> None:
     (service, path), body, needed = SEVERAL[kind]
 
     def status(name: str, statements: list[dict[str, Any]]) -> int:

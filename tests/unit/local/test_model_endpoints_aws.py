@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -15,7 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.model_endpoints.process import start_model_endpoints
+from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
 from tests.support import signing
 from tests.support.signing import refused, send
 
@@ -24,9 +25,11 @@ TEMPORARY = ("ASIAEXAMPLE", "temporary+secret", "token/with+signs==")
 SAGEMAKER_PATH = "/endpoints/embedder/invocations"
 TITAN_V2_PATH = "/model/amazon.titan-embed-text-v2:0/invoke"
 
+Connect = Callable[..., Any]  # a client of boto3, which has no types
+
 
 @pytest.fixture(scope="module")
-def endpoints():
+def endpoints() -> Iterator[ModelEndpoints]:
     keys = [
         {"access_key_id": LASTING[0], "secret_access_key": LASTING[1]},
         {"access_key_id": TEMPORARY[0], "secret_access_key": TEMPORARY[1], "session_token": TEMPORARY[2]},
@@ -36,7 +39,7 @@ def endpoints():
 
 
 @pytest.fixture
-def client(endpoints):
+def client(endpoints: ModelEndpoints) -> Connect:
     def client(service: str, *credentials: str) -> Any:
         key_id, secret, token = (*(credentials or LASTING), None)[:3]
         return boto3.client(
@@ -63,27 +66,32 @@ def signed(url: str, body: str, *, service: str, credentials: tuple[str, ...] = 
 @pytest.mark.parametrize(
     "path", ["/model/amazon.titan-embed-text-v2:0/invoke", "/model/amazon.titan-embed-text-v2%3A0/invoke"]
 )
-def test_a_correct_signature_is_accepted_however_the_path_is_encoded(endpoints, credentials, path):
+def test_a_correct_signature_is_accepted_however_the_path_is_encoded(
+    endpoints: ModelEndpoints, credentials: tuple[str, ...], path: str
+) -> None:
     request = signed(endpoints.url + path, '{"inputText": "ä"}', service="bedrock", credentials=credentials)
     assert send(request).status_code == 200
 
 
-def test_a_signed_content_hash_is_accepted_and_must_be_that_of_the_body(endpoints):
+def test_a_signed_content_hash_is_accepted_and_must_be_that_of_the_body(endpoints: ModelEndpoints) -> None:
     body = '["a"]'
     right = hashlib.sha256(body.encode()).hexdigest()
     url = endpoints.url + SAGEMAKER_PATH
     headers = {"X-Amz-Content-SHA256": right}
-    assert send(signed(url, body, service="sagemaker", **headers)).status_code == 200
+    assert send(signed(url, body, service="sagemaker", credentials=LASTING, **headers)).status_code == 200
     headers = {"X-Amz-Content-SHA256": hashlib.sha256(b"another").hexdigest()}
-    assert refused(send(signed(url, body, service="sagemaker", **headers))) == (403, "InvalidSignatureException")
+    assert refused(send(signed(url, body, service="sagemaker", credentials=LASTING, **headers))) == (
+        403,
+        "InvalidSignatureException",
+    )
 
 
-def test_no_signature_is_refused(endpoints):
+def test_no_signature_is_refused(endpoints: ModelEndpoints) -> None:
     response = httpx.post(endpoints.url + SAGEMAKER_PATH, content="[]", trust_env=False)
     assert refused(response) == (403, "MissingAuthenticationTokenException")
 
 
-def test_an_authorization_that_is_no_signature_is_refused(endpoints):
+def test_an_authorization_that_is_no_signature_is_refused(endpoints: ModelEndpoints) -> None:
     request = signed(endpoints.url + SAGEMAKER_PATH, "[]", service="sagemaker")
     assert refused(send(request, Authorization="AWS4-HMAC-SHA256 Credential=x")) == (
         403,
@@ -102,22 +110,30 @@ def test_an_authorization_that_is_no_signature_is_refused(endpoints):
     ],
 )
 @pytest.mark.parametrize("service", ["sagemaker", "bedrock"])
-def test_a_wrong_key_secret_or_session_token_is_refused(endpoints, service, credentials, error):
+def test_a_wrong_key_secret_or_session_token_is_refused(
+    endpoints: ModelEndpoints, service: str, credentials: tuple[str, ...], error: str
+) -> None:
     path = {"sagemaker": SAGEMAKER_PATH, "bedrock": TITAN_V2_PATH}[service]
     request = signed(endpoints.url + path, "[]", service=service, credentials=credentials)
     assert refused(send(request)) == (403, error)
 
 
-def test_a_signature_for_another_service_is_refused_and_the_right_one_named(endpoints):
+def test_a_signature_for_another_service_is_refused_and_the_right_one_named(endpoints: ModelEndpoints) -> None:
     response = send(signed(endpoints.url + SAGEMAKER_PATH, "[]", service="bedrock"))
     assert refused(response) == (403, "InvalidSignatureException")
     assert "correct service: 'sagemaker'" in response.json()["message"]
 
 
-def test_whatever_was_signed_may_not_change_afterwards(endpoints):
-    request = signed(endpoints.url + SAGEMAKER_PATH + "?a=1&b=2", '["a"]', service="sagemaker", **{"X-Amz-Extra": "1"})
+def test_whatever_was_signed_may_not_change_afterwards(endpoints: ModelEndpoints) -> None:
+    request = signed(
+        endpoints.url + SAGEMAKER_PATH + "?a=1&b=2",
+        '["a"]',
+        service="sagemaker",
+        credentials=LASTING,
+        **{"X-Amz-Extra": "1"},
+    )
     assert send(request).status_code == 200
-    changes = {
+    changes: dict[str, Callable[[], httpx.Response]] = {
         "body": lambda: httpx.post(request.url, content='["b"]', headers=dict(request.headers), trust_env=False),
         "query": lambda: httpx.post(
             request.url.replace("b=2", "b=3"), content=request.data, headers=dict(request.headers), trust_env=False
@@ -137,7 +153,9 @@ def test_whatever_was_signed_may_not_change_afterwards(endpoints):
 
 
 @pytest.mark.parametrize(("minutes", "words"), [(-6, "Signature expired"), (6, "Signature not yet current")])
-def test_a_signature_more_than_five_minutes_off_is_refused(endpoints, monkeypatch, minutes, words):
+def test_a_signature_more_than_five_minutes_off_is_refused(
+    endpoints: ModelEndpoints, monkeypatch: pytest.MonkeyPatch, minutes: int, words: str
+) -> None:
     monkeypatch.setattr(
         botocore.auth, "get_current_datetime", lambda: datetime.now(timezone.utc) + timedelta(minutes=minutes)
     )
@@ -147,7 +165,9 @@ def test_a_signature_more_than_five_minutes_off_is_refused(endpoints, monkeypatc
 
 
 @pytest.mark.parametrize("minutes", [-4, 4])
-def test_a_signature_four_minutes_off_is_accepted(endpoints, monkeypatch, minutes):
+def test_a_signature_four_minutes_off_is_accepted(
+    endpoints: ModelEndpoints, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
     monkeypatch.setattr(
         botocore.auth, "get_current_datetime", lambda: datetime.now(timezone.utc) + timedelta(minutes=minutes)
     )
@@ -161,7 +181,7 @@ def test_a_signature_four_minutes_off_is_accepted(endpoints, monkeypatch, minute
     "body",
     [["a", "b"], {"inputs": ["a", "b"]}, {"texts": ["a", "b"], "content_type": "query"}, {"text_inputs": ["a", "b"]}],
 )
-def test_sagemaker_embeds_each_text(client, body):
+def test_sagemaker_embeds_each_text(client: Connect, body: list[str] | dict[str, Any]) -> None:
     answer = client("sagemaker-runtime").invoke_endpoint(EndpointName="embedder", Body=json.dumps(body))
     assert [len(vector) for vector in json.load(answer["Body"])] == [384, 384]
     assert answer["InvokedProductionVariant"] == "AllTraffic"
@@ -175,19 +195,21 @@ def test_sagemaker_embeds_each_text(client, body):
         ({"messages": [{"role": "user", "content": "hello"}]}, {"object": "chat.completion"}),
     ],
 )
-def test_sagemaker_answers_in_the_shape_that_the_body_calls_for(client, body, expected):
+def test_sagemaker_answers_in_the_shape_that_the_body_calls_for(
+    client: Connect, body: dict[str, Any], expected: dict[str, str] | list[dict[str, str]]
+) -> None:
     answer = client("sagemaker-runtime").invoke_endpoint(EndpointName="llm", Body=json.dumps(body))
     document = json.load(answer["Body"])
-    assert document == expected or expected.items() <= document.items()
+    assert document == expected or (isinstance(expected, dict) and expected.items() <= document.items())
 
 
-def test_sagemaker_takes_an_asynchronous_call_and_says_where_its_answer_will_be(client):
+def test_sagemaker_takes_an_asynchronous_call_and_says_where_its_answer_will_be(client: Connect) -> None:
     answer = client("sagemaker-runtime").invoke_endpoint_async(EndpointName="llm", InputLocation="s3://bucket/input")
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert answer["InferenceId"] in answer["OutputLocation"]
 
 
-def test_sagemaker_answers_a_validation_error_to_a_body_it_cannot_take(client):
+def test_sagemaker_answers_a_validation_error_to_a_body_it_cannot_take(client: Connect) -> None:
     runtime = client("sagemaker-runtime")
     with pytest.raises(runtime.exceptions.ValidationError):
         runtime.invoke_endpoint(EndpointName="embedder", Body='{"unknown": 1}')
@@ -201,7 +223,7 @@ def invoke(runtime: Any, model: str, body: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def test_bedrock_titan_embeds_and_counts_tokens(client):
+def test_bedrock_titan_embeds_and_counts_tokens(client: Connect) -> None:
     first = invoke(client("bedrock-runtime"), "amazon.titan-embed-text-v1", {"inputText": "hello world"})
     assert set(first) == {"embedding", "inputTextTokenCount"}
     assert (len(first["embedding"]), first["inputTextTokenCount"]) == (384, 2)
@@ -211,7 +233,7 @@ def test_bedrock_titan_embeds_and_counts_tokens(client):
     assert len(second["embedding"]) == len(second["embeddingsByType"]["float"]) == 256
 
 
-def test_bedrock_cohere_embeds_and_reranks(client):
+def test_bedrock_cohere_embeds_and_reranks(client: Connect) -> None:
     body = {"texts": ["a", "b"], "input_type": "search_document"}
     plain = invoke(client("bedrock-runtime"), "cohere.embed-english-v3", body)
     assert [len(vector) for vector in plain["embeddings"]] == [384, 384]
@@ -229,7 +251,7 @@ def test_bedrock_cohere_embeds_and_reranks(client):
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0",
     ],
 )
-def test_bedrock_claude_answers_messages_under_any_form_of_its_id(client, model):
+def test_bedrock_claude_answers_messages_under_any_form_of_its_id(client: Connect, model: str) -> None:
     messages = [{"role": "user", "content": [{"type": "text", "text": "hello"}]}]
     body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 10, "messages": messages}
     answer = invoke(client("bedrock-runtime"), model, body)
@@ -237,12 +259,12 @@ def test_bedrock_claude_answers_messages_under_any_form_of_its_id(client, model)
     assert answer["stop_reason"] == "end_turn"
 
 
-def test_bedrock_claude_2_completes_a_prompt(client):
+def test_bedrock_claude_2_completes_a_prompt(client: Connect) -> None:
     body = {"prompt": "\n\nHuman: hello\n\nAssistant:", "max_tokens_to_sample": 10}
     assert invoke(client("bedrock-runtime"), "anthropic.claude-v2", body)["completion"] == " You said: hello"
 
 
-def test_bedrock_converse_answers_for_any_model(client):
+def test_bedrock_converse_answers_for_any_model(client: Connect) -> None:
     answer = client("bedrock-runtime").converse(
         modelId="amazon.nova-lite-v1:0", messages=[{"role": "user", "content": [{"text": "hello"}]}]
     )
@@ -259,13 +281,15 @@ def test_bedrock_converse_answers_for_any_model(client):
         ("anthropic.claude-3-haiku-20240307-v1:0", {"messages": []}, "anthropic_version"),
     ],
 )
-def test_bedrock_answers_a_validation_exception_to_what_it_cannot_take(client, model, body, words):
+def test_bedrock_answers_a_validation_exception_to_what_it_cannot_take(
+    client: Connect, model: str, body: dict[str, Any], words: str
+) -> None:
     runtime = client("bedrock-runtime")
     with pytest.raises(runtime.exceptions.ValidationException, match=words):
         invoke(runtime, model, body)
 
 
-def test_a_fault_has_the_exception_name_that_the_sdk_knows(client, endpoints):
+def test_a_fault_has_the_exception_name_that_the_sdk_knows(client: Connect, endpoints: ModelEndpoints) -> None:
     endpoints.behave(family="bedrock", status=429)
     runtime = client("bedrock-runtime")
     with pytest.raises(runtime.exceptions.ThrottlingException):

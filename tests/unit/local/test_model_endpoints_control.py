@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,24 +21,28 @@ KEY, OTHER_KEY, COHERE_KEY = "sk-first", "sk-second", "co-first"
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
 EMBEDDING = {"model": "text-embedding-3-small", "input": "hello"}
 
+Logged = tuple[ModelEndpoints, Path]  # with its log file
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
     log_file = tmp_path_factory.mktemp("endpoints") / "log"
     with start_model_endpoints(log_file=log_file) as started:
         yield started, log_file
 
 
 @pytest.fixture
-def endpoints(server) -> ModelEndpoints:
-    started: ModelEndpoints = server[0]
+def endpoints(server: Logged) -> ModelEndpoints:
+    started, _ = server
     started.behave_normally()
     started.replace_keys({"openai": [KEY, OTHER_KEY], "cohere": [COHERE_KEY]})
     started.forget_requests()
     return started
 
 
-def chat(endpoints: ModelEndpoints, key: str = KEY, body: dict | None = None, path: str = "/v1/chat/completions"):
+def chat(
+    endpoints: ModelEndpoints, key: str = KEY, body: dict[str, Any] | None = None, path: str = "/v1/chat/completions"
+) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key}"}
     return httpx.post(endpoints.url + path, json=body or CHAT, headers=headers, timeout=30, trust_env=False)
 
@@ -44,7 +51,7 @@ def chat(endpoints: ModelEndpoints, key: str = KEY, body: dict | None = None, pa
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
-def test_a_status_is_answered_in_the_familys_error_shape_until_cleared(endpoints, status):
+def test_a_status_is_answered_in_the_familys_error_shape_until_cleared(endpoints: ModelEndpoints, status: int) -> None:
     endpoints.behave(family="openai", status=status)
     for _ in range(3):
         response = chat(endpoints)
@@ -54,23 +61,23 @@ def test_a_status_is_answered_in_the_familys_error_shape_until_cleared(endpoints
     assert chat(endpoints).status_code == 200
 
 
-def test_a_status_for_the_next_two_requests_ends_by_itself(endpoints):
+def test_a_status_for_the_next_two_requests_ends_by_itself(endpoints: ModelEndpoints) -> None:
     endpoints.behave(family="openai", status=500, times=2)
     assert [chat(endpoints).status_code for _ in range(3)] == [500, 500, 200]
 
 
-def test_only_the_credential_that_was_named_suffers(endpoints):
+def test_only_the_credential_that_was_named_suffers(endpoints: ModelEndpoints) -> None:
     endpoints.behave(fingerprint=bearer_fingerprint(KEY), status=429)
     assert (chat(endpoints, KEY).status_code, chat(endpoints, OTHER_KEY).status_code) == (429, 200)
 
 
-def test_only_the_family_that_was_named_suffers(endpoints):
+def test_only_the_family_that_was_named_suffers(endpoints: ModelEndpoints) -> None:
     endpoints.behave(family="cohere", status=429)
     assert chat(endpoints).status_code == 200
     assert chat(endpoints, COHERE_KEY, {"message": "hello"}, "/v1/chat").status_code == 429
 
 
-def test_the_more_specific_behaviour_wins(endpoints):
+def test_the_more_specific_behaviour_wins(endpoints: ModelEndpoints) -> None:
     endpoints.behave(status=500)
     endpoints.behave(family="openai", status=503)
     endpoints.behave(family="openai", fingerprint=bearer_fingerprint(KEY), status=429, times=1)
@@ -79,13 +86,13 @@ def test_the_more_specific_behaviour_wins(endpoints):
     assert chat(endpoints, COHERE_KEY, {"message": "hello"}, "/v1/chat").status_code == 500
 
 
-def test_a_wrong_dimension_is_answered_with_200(endpoints):
+def test_a_wrong_dimension_is_answered_with_200(endpoints: ModelEndpoints) -> None:
     endpoints.behave(family="openai", dimension=7)
     response = chat(endpoints, body=EMBEDDING, path="/v1/embeddings")
     assert (response.status_code, len(response.json()["data"][0]["embedding"])) == (200, 7)
 
 
-def test_an_answer_can_be_no_json(endpoints):
+def test_an_answer_can_be_no_json(endpoints: ModelEndpoints) -> None:
     endpoints.behave(family="openai", fault="non_json", times=1)
     response = chat(endpoints)
     assert response.status_code == 200
@@ -93,7 +100,7 @@ def test_an_answer_can_be_no_json(endpoints):
         response.json()
 
 
-def test_a_connection_can_be_closed_without_an_answer(endpoints):
+def test_a_connection_can_be_closed_without_an_answer(endpoints: ModelEndpoints) -> None:
     endpoints.behave(family="openai", fault="close", times=1)
     with pytest.raises(httpx.RemoteProtocolError):
         chat(endpoints)
@@ -101,7 +108,7 @@ def test_a_connection_can_be_closed_without_an_answer(endpoints):
     assert [request.status for request in endpoints.requests()] == [None, 200]
 
 
-def test_fifty_slow_calls_wait_at_the_same_time(endpoints):
+def test_fifty_slow_calls_wait_at_the_same_time(endpoints: ModelEndpoints) -> None:
     endpoints.behave(family="openai", delay_s=2.0)
 
     async def fifty() -> list[int]:
@@ -117,7 +124,7 @@ def test_fifty_slow_calls_wait_at_the_same_time(endpoints):
 
 
 @pytest.mark.parametrize("wrong", [{"stauts": 500}, {"fault": "explode"}])
-def test_an_unknown_behaviour_is_refused(endpoints, wrong):
+def test_an_unknown_behaviour_is_refused(endpoints: ModelEndpoints, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="unknown"):
         endpoints.behave(**wrong)
     response = httpx.put(f"{endpoints.url}/_control/behaviours", json=wrong, trust_env=False)
@@ -128,7 +135,7 @@ def test_an_unknown_behaviour_is_refused(endpoints, wrong):
 # Keys
 
 
-def test_a_key_can_be_accepted_and_refused_while_the_server_runs(endpoints):
+def test_a_key_can_be_accepted_and_refused_while_the_server_runs(endpoints: ModelEndpoints) -> None:
     assert chat(endpoints, "sk-third").status_code == 401
     endpoints.accept_keys({"openai": ["sk-third"]})
     assert (chat(endpoints, "sk-third").status_code, chat(endpoints, KEY).status_code) == (200, 200)
@@ -138,12 +145,12 @@ def test_a_key_can_be_accepted_and_refused_while_the_server_runs(endpoints):
     assert (chat(endpoints, "sk-third").status_code, chat(endpoints, KEY).status_code) == (401, 200)
 
 
-def test_refusing_a_key_that_nobody_has_is_an_error(endpoints):
+def test_refusing_a_key_that_nobody_has_is_an_error(endpoints: ModelEndpoints) -> None:
     with pytest.raises(httpx.HTTPStatusError):
         endpoints.refuse_key("000000000000")
 
 
-def test_accepted_keys_are_told_by_fingerprint_only(endpoints):
+def test_accepted_keys_are_told_by_fingerprint_only(endpoints: ModelEndpoints) -> None:
     key = AwsKey("AKIAEXAMPLE", "the-secret")
     endpoints.accept_keys({"aws": [{"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}]})
     accepted = endpoints.accepted_fingerprints()
@@ -151,7 +158,7 @@ def test_accepted_keys_are_told_by_fingerprint_only(endpoints):
     assert accepted["aws"] == [aws_fingerprint(key)]
 
 
-def test_an_aws_keys_fingerprint_tells_its_session_tokens_apart_but_not_its_secret():
+def test_an_aws_keys_fingerprint_tells_its_session_tokens_apart_but_not_its_secret() -> None:
     one, two = AwsKey("ASIA", "secret", "token"), AwsKey("ASIA", "secret", "another token")
     assert len({aws_fingerprint(one), aws_fingerprint(two), aws_fingerprint(AwsKey("ASIA", "secret"))}) == 3
     assert aws_fingerprint(one) == aws_fingerprint(AwsKey("ASIA", "another secret", "token"))
@@ -161,7 +168,7 @@ def test_an_aws_keys_fingerprint_tells_its_session_tokens_apart_but_not_its_secr
 # The record
 
 
-def test_each_request_is_recorded_with_its_credentials_fingerprint(endpoints):
+def test_each_request_is_recorded_with_its_credentials_fingerprint(endpoints: ModelEndpoints) -> None:
     before = time.time()
     chat(endpoints, KEY)
     chat(endpoints, "sk-wrong")
@@ -179,7 +186,7 @@ def test_each_request_is_recorded_with_its_credentials_fingerprint(endpoints):
     assert all(before <= r.time <= time.time() and 0 <= r.duration < 5 for r in recorded)
 
 
-def test_counts_since_a_time_tell_which_credential_served(endpoints):
+def test_counts_since_a_time_tell_which_credential_served(endpoints: ModelEndpoints) -> None:
     chat(endpoints, KEY)
     swapped = time.time()
     for _ in range(3):
@@ -188,7 +195,7 @@ def test_counts_since_a_time_tell_which_credential_served(endpoints):
     assert endpoints.counts_by_fingerprint(since=swapped) == {bearer_fingerprint(OTHER_KEY): 3}
 
 
-def test_requests_can_be_filtered_and_limited(endpoints):
+def test_requests_can_be_filtered_and_limited(endpoints: ModelEndpoints) -> None:
     for key in (KEY, OTHER_KEY, OTHER_KEY):
         chat(endpoints, key)
     assert len(endpoints.requests(fingerprint=bearer_fingerprint(OTHER_KEY))) == 2
@@ -196,7 +203,7 @@ def test_requests_can_be_filtered_and_limited(endpoints):
     assert len(endpoints.requests(limit=1)) == 1
 
 
-def test_the_record_is_bounded_and_tells_what_it_dropped():
+def test_the_record_is_bounded_and_tells_what_it_dropped() -> None:
     recorder = Recorder(capacity=2)
     for number in range(5):
         recorder.add(RecordedRequest(float(number), "/", "POST", "openai", "f", 200, 0.0))
@@ -206,7 +213,7 @@ def test_the_record_is_bounded_and_tells_what_it_dropped():
     assert (recorder.since(0.0), recorder.dropped) == ([], 0)
 
 
-def test_no_credential_is_ever_logged_or_answered(server, endpoints):
+def test_no_credential_is_ever_logged_or_answered(server: Logged, endpoints: ModelEndpoints) -> None:
     secret = "sk-never-to-be-seen"
     endpoints.accept_keys({"openai": [secret]})
     chat(endpoints, secret)
@@ -220,7 +227,7 @@ def test_no_credential_is_ever_logged_or_answered(server, endpoints):
     assert secret not in log + "".join(answers)
 
 
-def test_hundreds_of_requests_a_second_are_answered_and_recorded(endpoints):
+def test_hundreds_of_requests_a_second_are_answered_and_recorded(endpoints: ModelEndpoints) -> None:
     each, clients = 100, 8
 
     def many(_: int) -> None:

@@ -63,7 +63,7 @@ def png(*chunks: tuple[bytes, bytes]) -> str:
         ("Это короткое предложение.", "ru"),
     ],
 )
-def test_comprehend_tells_the_language_by_the_text(ask, text, language):
+def test_comprehend_tells_the_language_by_the_text(ask: Ask, text: str, language: str) -> None:
     response = ask(LANGUAGE, {"Text": text})
     assert response.headers["content-type"] == "application/x-amz-json-1.1"
     languages = response.json()["Languages"]
@@ -73,12 +73,12 @@ def test_comprehend_tells_the_language_by_the_text(ask, text, language):
     assert sum(scores) <= 1.01
 
 
-def test_comprehend_gives_both_languages_of_a_mixed_text(ask):
+def test_comprehend_gives_both_languages_of_a_mixed_text(ask: Ask) -> None:
     found = ask(LANGUAGE, {"Text": "the cat and the dog, le chat"}).json()["Languages"]
     assert [language["LanguageCode"] for language in found[:2]] == ["en", "fr"]
 
 
-def test_comprehend_is_unsure_of_what_no_language_speaks_for(ask):
+def test_comprehend_is_unsure_of_what_no_language_speaks_for(ask: Ask) -> None:
     assert ask(LANGUAGE, {"Text": "42"}).json() == {"Languages": [{"LanguageCode": "en", "Score": 0.3}]}
 
 
@@ -91,13 +91,13 @@ def test_comprehend_is_unsure_of_what_no_language_speaks_for(ask):
         ("The food was great, the service terrible", "MIXED"),
     ],
 )
-def test_comprehend_tells_the_sentiment_by_the_words(ask, text, sentiment):
+def test_comprehend_tells_the_sentiment_by_the_words(ask: Ask, text: str, sentiment: str) -> None:
     answer = ask(SENTIMENT, {"Text": text, "LanguageCode": "en"}).json()
     assert answer["Sentiment"] == sentiment
     assert sum(answer["SentimentScore"].values()) == pytest.approx(1, abs=0.001)
 
 
-def test_comprehend_answers_a_batch_text_by_text(ask):
+def test_comprehend_answers_a_batch_text_by_text(ask: Ask) -> None:
     texts = ["Hello", "Bonjour"]
     answer = ask("Comprehend_20171127.BatchDetectDominantLanguage", {"TextList": texts}).json()
     assert answer["ErrorList"] == []
@@ -125,11 +125,13 @@ def test_comprehend_answers_a_batch_text_by_text(ask):
         (TEXT, {"Document": {"S3Object": {"Bucket": "b", "Name": "n"}}}, "InvalidS3ObjectException"),
     ],
 )
-def test_what_cannot_be_taken_is_refused_with_the_services_own_name(ask, target, body, error):
+def test_what_cannot_be_taken_is_refused_with_the_services_own_name(
+    ask: Ask, target: str, body: dict[str, Any], error: str
+) -> None:
     assert refused(ask(target, body)) == (400, error)
 
 
-def test_textract_gives_the_lines_and_words_of_a_text(ask):
+def test_textract_gives_the_lines_and_words_of_a_text(ask: Ask) -> None:
     document = base64.b64encode(b"Hello World!!\n\nSecond line").decode()
     answer = ask(TEXT, {"Document": {"Bytes": document}}).json()
     blocks = answer["Blocks"]
@@ -149,7 +151,7 @@ def test_textract_gives_the_lines_and_words_of_a_text(ask):
     assert answer["DocumentMetadata"] == {"Pages": 1}
 
 
-def test_textract_reads_what_a_png_says_of_itself(ask):
+def test_textract_reads_what_a_png_says_of_itself(ask: Ask) -> None:
     texts = (b"tEXt", b"Description\0Hello world"), (b"zTXt", b"Comment\0\0" + zlib.compress(b"and more"))
     image = png((b"IHDR", bytes(13)), *texts, (b"IEND", b""))
     blocks = ask(TEXT, {"Document": {"Bytes": image}}).json()["Blocks"]
@@ -158,7 +160,7 @@ def test_textract_reads_what_a_png_says_of_itself(ask):
     assert [block["BlockType"] for block in blank] == ["PAGE"]
 
 
-def test_a_caller_is_refused_with_400_as_json_services_do(ask):
+def test_a_caller_is_refused_with_400_as_json_services_do(ask: Ask) -> None:
     assert refused(ask(LANGUAGE, {"Text": "a"}, credentials=("AKIAUNKNOWN", "x"))) == (
         400,
         "UnrecognizedClientException",
@@ -168,7 +170,7 @@ def test_a_caller_is_refused_with_400_as_json_services_do(ask):
 
 
 @pytest.mark.parametrize("target", ["Comprehend_20171127.DetectEntities", ""])
-def test_an_operation_that_is_not_here_is_named(endpoints, ask, target):
+def test_an_operation_that_is_not_here_is_named(endpoints: ModelEndpoints, ask: Ask, target: str) -> None:
     endpoints.forget_requests()
     response = ask(target, {}, service="comprehend")
     assert response.status_code == 404
@@ -176,7 +178,7 @@ def test_an_operation_that_is_not_here_is_named(endpoints, ask, target):
     assert [request.family for request in endpoints.requests()] == ["unknown"]
 
 
-def test_a_family_at_the_shared_path_can_misbehave_alone(endpoints, ask):
+def test_a_family_at_the_shared_path_can_misbehave_alone(endpoints: ModelEndpoints, ask: Ask) -> None:
     endpoints.forget_requests()
     endpoints.behave(family="comprehend", status=429, times=1)
     assert ask(TEXT, {"Document": {"Bytes": ""}}).status_code == 200

@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -14,7 +15,7 @@ import pytest
 from botocore.config import Config
 
 from local.model_endpoints.keys import KEY_FAMILIES, bearer_fingerprint
-from local.model_endpoints.process import start_model_endpoints
+from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
 from tests.support.signing import send, signed
 
 KEY = "accepted-by-all"
@@ -23,6 +24,8 @@ MESSAGES = [{"role": "user", "content": "hello"}]
 AZURE = "/openai/deployments/mine"
 VERTEX = "/v1/projects/p/locations/us-central1/publishers/google/models/text-embedding-005:predict"
 SAID = "You said: hello"
+
+Post = Callable[..., httpx.Response]
 
 
 def png(text: str) -> str:
@@ -36,14 +39,14 @@ def png(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def endpoints():
+def endpoints() -> Iterator[ModelEndpoints]:
     aws = [{"access_key_id": AWS[0], "secret_access_key": AWS[1]}]
     with start_model_endpoints(keys={**{family: [KEY] for family in KEY_FAMILIES}, "aws": aws}) as started:
         yield started
 
 
 @pytest.fixture
-def post(endpoints):
+def post(endpoints: ModelEndpoints) -> Post:
     def post(path: str, body: Any, **headers: str) -> httpx.Response:
         headers = headers or {"Authorization": f"Bearer {KEY}"}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -53,7 +56,8 @@ def post(endpoints):
 
 
 @pytest.fixture
-def runtime(endpoints):
+def runtime(endpoints: ModelEndpoints) -> Any:
+    """A client of boto3, which has no types."""
     return boto3.client(
         "bedrock-runtime",
         endpoint_url=endpoints.url,
@@ -72,7 +76,7 @@ def invoke(runtime: Any, model: str, body: dict[str, Any]) -> dict[str, Any]:
 # OpenAI's API elsewhere
 
 
-def test_azure_takes_its_own_header_and_asks_for_a_version(post, endpoints):
+def test_azure_takes_its_own_header_and_asks_for_a_version(post: Post, endpoints: ModelEndpoints) -> None:
     endpoints.forget_requests()
     body = {"messages": MESSAGES}
     answer = post(f"{AZURE}/chat/completions?api-version=2024-10-21", body, api_key=KEY)
@@ -91,12 +95,12 @@ def test_azure_takes_its_own_header_and_asks_for_a_version(post, endpoints):
         ("nomic-embed-text", {}, 384),
     ],
 )
-def test_other_makers_models_embed_by_openais_api(post, model, more, size):
+def test_other_makers_models_embed_by_openais_api(post: Post, model: str, more: dict[str, int], size: int) -> None:
     answer = post("/v1/embeddings", {"model": model, "input": ["a"], **more})
     assert len(answer.json()["data"][0]["embedding"]) == size
 
 
-def test_jina_reranks_by_cohere_s_api(post):
+def test_jina_reranks_by_cohere_s_api(post: Post) -> None:
     body = {"model": "jina-reranker-v2-base-multilingual", "query": "bike", "documents": ["stock", "bicycle"]}
     assert post("/v1/rerank", body).json()["results"][0]["index"] == 1
 
@@ -104,7 +108,7 @@ def test_jina_reranks_by_cohere_s_api(post):
 # Google
 
 
-def test_gemini_generates_and_embeds_with_its_key_in_its_header_alone(post):
+def test_gemini_generates_and_embeds_with_its_key_in_its_header_alone(post: Post) -> None:
     contents = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
     path = "/v1beta/models/gemini-2.5-flash:generateContent"
     answer = post(path, contents, x_goog_api_key=KEY).json()
@@ -116,7 +120,7 @@ def test_gemini_generates_and_embeds_with_its_key_in_its_header_alone(post):
     assert len(answer["embedding"]["values"]) == 768
 
 
-def test_vertex_embeds_with_an_access_token(post):
+def test_vertex_embeds_with_an_access_token(post: Post) -> None:
     body = {"instances": [{"content": "a"}, {"content": "b"}], "parameters": {"outputDimensionality": 128}}
     predictions = post(VERTEX, body).json()["predictions"]
     assert [len(each["embeddings"]["values"]) for each in predictions] == [128, 128]
@@ -128,14 +132,14 @@ def test_vertex_embeds_with_an_access_token(post):
 # Aleph Alpha and Yandex
 
 
-def test_aleph_alpha_embeds_one_text(post):
+def test_aleph_alpha_embeds_one_text(post: Post) -> None:
     body = {"model": "luminous-base", "prompt": "hello", "representation": "document"}
     assert len(post("/semantic_embed", body).json()["embedding"]) == 384
     assert post("/semantic_embed", {**body, "representation": "other"}).status_code == 400
     assert post("/semantic_embed", body, Authorization="Bearer another").status_code == 401
 
 
-def test_yandex_takes_an_api_key_or_a_token_and_names_models_by_their_folder(post):
+def test_yandex_takes_an_api_key_or_a_token_and_names_models_by_their_folder(post: Post) -> None:
     path, body = "/foundationModels/v1/textEmbedding", {"modelUri": "emb://folder/text-search-doc/latest", "text": "a"}
     for authorization in (f"Api-Key {KEY}", f"Bearer {KEY}"):
         assert len(post(path, body, Authorization=authorization).json()["embedding"]) == 256
@@ -151,7 +155,7 @@ def test_yandex_takes_an_api_key_or_a_token_and_names_models_by_their_folder(pos
 # Images
 
 
-def test_an_image_is_embedded_by_what_it_says_of_itself(post, runtime):
+def test_an_image_is_embedded_by_what_it_says_of_itself(post: Post, runtime: Any) -> None:
     cohere = {"model": "embed-english-v3.0", "input_type": "image", "images": [f"data:image/png;base64,{png('a cat')}"]}
     texts = {"model": "embed-english-v3.0", "texts": ["a cat"]}
     wanted = post("/v1/embed", texts).json()["embeddings"][0]
@@ -166,7 +170,7 @@ def test_an_image_is_embedded_by_what_it_says_of_itself(post, runtime):
 
 
 @pytest.mark.parametrize("image", ["no data URL", "data:image/png;base64,bm8gcG5n", "data:image/png;base64,%"])
-def test_what_is_no_png_is_refused(post, image):
+def test_what_is_no_png_is_refused(post: Post, image: str) -> None:
     body = {"model": "embed-english-v3.0", "input_type": "image", "images": [image]}
     assert post("/v1/embed", body).status_code == 400
 
@@ -182,11 +186,13 @@ def test_what_is_no_png_is_refused(post, image):
         ("us.deepseek.r1-v1:0", {"prompt": "hello", "max_tokens": 9}, "choices"),
     ],
 )
-def test_bedrock_models_of_several_makers_answer_in_their_own_shape(runtime, model, body, path):
+def test_bedrock_models_of_several_makers_answer_in_their_own_shape(
+    runtime: Any, model: str, body: dict[str, Any], path: str
+) -> None:
     assert SAID in json.dumps(invoke(runtime, model, body)[path])
 
 
-def test_nova_takes_one_kind_of_input_and_the_sizes_it_knows(runtime):
+def test_nova_takes_one_kind_of_input_and_the_sizes_it_knows(runtime: Any) -> None:
     model = "amazon.nova-2-multimodal-embeddings-v1:0"
     text = {"truncationMode": "END", "value": "a"}
     for asked in (
@@ -199,7 +205,7 @@ def test_nova_takes_one_kind_of_input_and_the_sizes_it_knows(runtime):
             invoke(runtime, model, {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": asked})
 
 
-def test_bedrock_reranks(endpoints):
+def test_bedrock_reranks(endpoints: ModelEndpoints) -> None:
     client = boto3.client(
         "bedrock-agent-runtime",
         endpoint_url=endpoints.url,
@@ -226,7 +232,7 @@ def test_bedrock_reranks(endpoints):
 # Batch jobs
 
 
-def test_a_bedrock_job_is_created_told_and_stopped_once(endpoints):
+def test_a_bedrock_job_is_created_told_and_stopped_once(endpoints: ModelEndpoints) -> None:
     client = boto3.client(
         "bedrock",
         endpoint_url=endpoints.url,
@@ -250,7 +256,7 @@ def test_a_bedrock_job_is_created_told_and_stopped_once(endpoints):
         client.get_model_invocation_job(jobIdentifier="abcdefabcdef")
 
 
-def test_a_transform_job_is_created_told_and_stopped_once(endpoints):
+def test_a_transform_job_is_created_told_and_stopped_once(endpoints: ModelEndpoints) -> None:
     def call(operation: str, **body: Any) -> httpx.Response:
         request = signed(f"{endpoints.url}/{operation}", json.dumps(body), service="sagemaker", credentials=AWS)
         return send(request)
@@ -267,7 +273,7 @@ def test_a_transform_job_is_created_told_and_stopped_once(endpoints):
     assert call("DescribeTransformJob", TransformJobName="other").status_code == 400
 
 
-def test_a_sparse_endpoint_answers_weights_of_words(endpoints):
+def test_a_sparse_endpoint_answers_weights_of_words(endpoints: ModelEndpoints) -> None:
     url = f"{endpoints.url}/endpoints/my-sparse/invocations"
     answer = send(signed(url, '["cats and cats"]', service="sagemaker", credentials=AWS)).json()
     assert list(answer[0]) == ["cats", "and"]

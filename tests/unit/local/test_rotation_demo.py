@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+from opensearchpy import OpenSearch
 from opensearchpy.exceptions import TransportError
 
 from local import rotation_demo
+from local.model_endpoints.process import ModelEndpoints
 from local.rotation_demo import predicts, spent
 from local.stack import Stack
 
@@ -25,10 +29,10 @@ class Client:
             raise TransportError(503, "busy")
 
 
-def test_a_failed_predict_is_counted_and_told(monkeypatch: Any) -> None:
+def test_a_failed_predict_is_counted_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rotation_demo, "PER_SECOND", 500.0)
     client = Client()
-    with predicts(client, "m") as asked:  # type: ignore[arg-type]
+    with predicts(cast("OpenSearch", client), "m") as asked:
         until = time.monotonic() + 10
         while client.asked < 6 and time.monotonic() < until:
             time.sleep(0.01)
@@ -38,7 +42,7 @@ def test_a_failed_predict_is_counted_and_told(monkeypatch: Any) -> None:
 
 
 def test_a_key_that_nobody_used_is_told_as_that() -> None:
-    endpoints: Any = type("Nothing", (), {"requests": lambda self, **asked: []})()
+    endpoints = cast("ModelEndpoints", SimpleNamespace(requests=lambda **asked: []))
     assert spent(endpoints, "abc", 0.0) == "no request"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowSkipException,
@@ -45,7 +45,7 @@ from opensearch_ml.reconcile.limits import Limits, too_much
 from opensearch_ml.reconcile.planning import Planned
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 from opensearch_ml.resources.inventory import Cluster, Fleet
-from tests.support.doubles import TaskInstanceDouble
+from tests.support.doubles import TaskInstanceDouble, as_context
 
 TARGET = "production"
 CREATED = [Change(Kind.CREATE, f"model_{index}", "it has no model here") for index in range(5)]
@@ -83,7 +83,7 @@ class Task:
         return [BaseOperator(task_id="approve"), BaseOperator(task_id="apply")]
 
 
-def context(xcoms: dict[tuple[str, str], list[Any]] | None = None, task_id: str = "plan") -> Any:
+def context(xcoms: dict[tuple[str, str], list[Any]] | None = None, task_id: str = "plan") -> dict[str, Any]:
     ti = TaskInstanceDouble(xcoms or {}, task_id=task_id, map_index=-1)
     return {"ti": ti, "task": Task(), "task_state_store": Store(), "dag_run": Run()}
 
@@ -119,7 +119,8 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
         plan = Plan(TARGET, len(changes), changes, ("right",), standing=standing)
         monkeypatch.setattr(fleet, "plan_for", lambda *given, **more: made_of(plan))
         given = context()
-        given["batches"] = OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, **arguments).execute(given)
+        operator = OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, **arguments)
+        given["batches"] = operator.execute(as_context(given))
         return given
 
     return run
@@ -190,13 +191,13 @@ def test_no_secret_that_a_source_told_is_left_for_others(monkeypatch: pytest.Mon
     secret = "canary-Qm6"
     told = Change(Kind.BROKEN, "chat", f"AWS refused {secret}", (Difference("a", secret, "b"),), fix=f"see {secret}")
 
-    def plan_for(hook: OpenSearchMLHook, *given: Any, **more: Any) -> Planned:
+    def plan_for(hook: OpenSearchMLHook, *given: object, **more: object) -> Planned:
         hook.keep_secret([secret])
         return made_of(Plan(TARGET, 1, (told, *CREATED), ()))
 
     monkeypatch.setattr(fleet, "plan_for", plan_for)
     given = context()
-    OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, apply="with approval").execute(given)
+    OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, apply="with approval").execute(as_context(given))
     planned = left(given, PLANNED)
     assert secret not in repr(planned)
     assert "AWS refused ***" in repr(planned["stopped"])
@@ -211,14 +212,14 @@ def test_no_secret_that_a_source_told_is_left_for_others(monkeypatch: pytest.Mon
 def test_what_ends_a_plan_is_left_for_the_summary(
     monkeypatch: pytest.MonkeyPatch, error: type[OpenSearchMLError], raised: type[Exception]
 ) -> None:
-    def fails(hook: OpenSearchMLHook, *given: Any, **more: Any) -> None:
+    def fails(hook: OpenSearchMLHook, *given: object, **more: object) -> None:
         hook.keep_secret(["canary-Jw4"])
         raise error("refused", evidence="403 canary-Jw4", fix="ask an administrator")
 
     monkeypatch.setattr(fleet, "plan_for", fails)
     given = context()
     with pytest.raises(raised):
-        OpenSearchPlanFleetOperator(task_id="plan", target=TARGET).execute(given)
+        OpenSearchPlanFleetOperator(task_id="plan", target=TARGET).execute(as_context(given))
     assert left(given, SETTINGS) == left(given, DELETIONS) == []  # `delete` renders it, to see that it is skipped
     assert left(given, FAILURE)["told"] == "refused\n  evidence: 403 ***\n  fix: ask an administrator"
 
@@ -226,7 +227,7 @@ def test_what_ends_a_plan_is_left_for_the_summary(
 def test_a_target_that_is_not_there_ends_the_plan_with_the_names_that_are() -> None:
     given = context()
     with pytest.raises(AirflowFailException, match="Did you mean production"):
-        OpenSearchPlanFleetOperator(task_id="plan", target="prodution").execute(given)
+        OpenSearchPlanFleetOperator(task_id="plan", target="prodution").execute(as_context(given))
     assert "Did you mean production" in left(given, FAILURE)["told"]
 
 
@@ -244,9 +245,9 @@ def test_any_name_of_a_file_makes_a_group(name: str, group: str) -> None:
 # ---- the approval
 
 
-def approve(apply: str, given: Any) -> OpenSearchApprovePlanOperator:
+def approve(apply: str, given: dict[str, Any]) -> OpenSearchApprovePlanOperator:
     made = OpenSearchApprovePlanOperator(task_id="approve", target=TARGET, plan_task_id="plan", apply=apply)
-    made.execute(given)
+    made.execute(as_context(given))
     return made
 
 
@@ -284,15 +285,15 @@ def test_the_answer_is_kept_with_who_gave_it_and_what_was_rejected_is_owed_to_no
     answer: str, by: dict[str, str] | None, kept: Mapping[str, Any]
 ) -> None:
     given = context({("plan", RETURNED): [[[["model_0", ["create"], ""]]]]}, "approve")
-    event = {"chosen_options": [answer], "params_input": {}, "responded_by_user": by}
+    event: dict[str, Any] = {"chosen_options": [answer], "params_input": {}, "responded_by_user": by}
     event["responded_at"] = datetime.now(timezone.utc)
     made = OpenSearchApprovePlanOperator(task_id="approve", target=TARGET, plan_task_id="plan")
     made.downstream_task_ids.add("settings")
     if answer == "Reject":
         with pytest.raises(DownstreamTasksSkipped):
-            made.execute_complete(given, event)
+            made.execute_complete(as_context(given), event)
     else:
-        made.execute_complete(given, event)
+        made.execute_complete(as_context(given), event)
     assert left(given, APPROVED) == {"approved": answer == "Approve", "by": by["name"] if by else "nobody, in time"}
     assert kept == ({OWED: ["model_0"]} if answer == "Approve" else {})
 
@@ -301,9 +302,14 @@ def test_the_answer_is_kept_with_who_gave_it_and_what_was_rejected_is_owed_to_no
 
 
 def applied(
-    monkeypatch: pytest.MonkeyPatch, results: Sequence[Applied], given: Any, names: Sequence[str] = ("a", "b")
+    monkeypatch: pytest.MonkeyPatch,
+    results: Sequence[Applied],
+    given: dict[str, Any],
+    names: Sequence[str] = ("a", "b"),
 ) -> dict[str, int]:
-    def stage(applying: Applying, approved: Sequence[Approved], *, at_once: int, on_done: Any) -> list[Applied]:
+    def stage(
+        applying: Applying, approved: Sequence[Approved], *, at_once: int, on_done: Callable[[Applied, int, int], None]
+    ) -> list[Applied]:
         assert [one.what for one in approved] == list(names)
         assert (applying.token, at_once) == ("rotation/manual/apply/-1", 2)
         for index, one in enumerate(results, 1):
@@ -315,7 +321,7 @@ def applied(
     asked = [[name, ["create"], ""] for name in names]
     return OpenSearchApplyPlanOperator(
         task_id="apply", target=TARGET, approved=asked, approve_task_id="approve"
-    ).execute(given)
+    ).execute(as_context(given))
 
 
 DONE = Applied("a", ("create",), Outcome.DONE, "model Xy9 answers", "Xy9")
@@ -357,7 +363,7 @@ def test_a_stage_of_nothing_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cluster_that_cannot_be_looked_at_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stage(*given: Any, **more: Any) -> None:
+    def stage(*given: object, **more: object) -> None:
         raise Unreachable("no answer", evidence="time-out", fix="run again")
 
     monkeypatch.setattr(fleet, "apply_stage", stage)
@@ -366,7 +372,7 @@ def test_a_cluster_that_cannot_be_looked_at_is_tried_again(monkeypatch: pytest.M
         task_id="apply", target=TARGET, approved=[["a", [], ""]], approve_task_id="approve"
     )
     with pytest.raises(Unreachable):
-        made.execute(given)
+        made.execute(as_context(given))
     assert "no answer" in left(given, FAILURE)["told"]
 
 
@@ -385,7 +391,7 @@ def test_every_model_that_appeared_or_changed_is_an_event_although_others_failed
     events: dict[str, Any] = {}
 
     class Alias:
-        def add(self, asset: Any, extra: Any) -> None:
+        def add(self, asset: Asset, extra: dict[str, Any]) -> None:
             events[asset.uri] = extra
 
     told_before = {f"opensearch-ml://{TARGET}/c": "Zz1", f"opensearch-ml://{TARGET}/d": "an older one"}
@@ -396,14 +402,14 @@ def test_every_model_that_appeared_or_changed_is_an_event_although_others_failed
     batches = [[DONE.as_dict(), FAILED.as_dict()], unchanged[:1], unchanged[1:]]
     given = {**context({("apply", RESULTS): batches}), "outlet_events": {assets.MODELS: Alias()}}
     announce = OpenSearchAnnounceModelsOperator(task_id="announce", target=TARGET, apply_task_id="apply")
-    announce.execute(given)
+    announce.execute(as_context(given))
     assert events == {
         f"opensearch-ml://{TARGET}/a": {"model_id": "Xy9", "done": ["create"]},
         f"opensearch-ml://{TARGET}/d": {"model_id": "Zz1", "done": ["create"]},  # made by a try that was killed
         f"opensearch-ml://{TARGET}/e": {"model_id": "Zz1", "done": ["create", "swap"]},  # or changed, under its old id
     }
     with pytest.raises(AirflowSkipException):
-        announce.execute(context({("apply", RESULTS): batches[1:2]}))
+        announce.execute(as_context(context({("apply", RESULTS): batches[1:2]})))
 
 
 # ---- what outlives a run that died
@@ -421,7 +427,7 @@ def test_what_was_approved_is_owed_an_event_until_it_is_told_or_is_no_news(
     results = [Applied(name, ("create",), outcome, "", "Zz1").as_dict() for name, outcome in told]
     announce = OpenSearchAnnounceModelsOperator(task_id="announce", target=TARGET, apply_task_id="apply")
     with pytest.raises(AirflowSkipException):
-        announce.execute(context({("apply", RESULTS): [results]}))
+        announce.execute(as_context(context({("apply", RESULTS): [results]})))
     assert kept[OWED] == [f"model_{index}" for index in range(1, 5)]  # two were not even begun
 
 
@@ -453,11 +459,11 @@ def alarms(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-def summarize(given: Any) -> dict[str, int]:
-    return OpenSearchSummarizeFleetOperator(task_id="summary", target=TARGET, **SUMMARY_OF).execute(given)
+def summarize(given: dict[str, Any]) -> dict[str, int]:
+    return OpenSearchSummarizeFleetOperator(task_id="summary", target=TARGET, **SUMMARY_OF).execute(as_context(given))
 
 
-def planned_as(done: dict[str, Any], **xcoms: list[Any]) -> Any:
+def planned_as(done: dict[str, Any], **xcoms: list[Any]) -> dict[str, Any]:
     """What the summary finds after a plan, and what other tasks left: ``approve=…, apply=…``."""
     found = {("plan", key): [left(done, key)] for key in (PLANNED, SETTINGS, DELETIONS) if left(done, key)}
     found["plan", "return_value"] = [done.get("batches")]
@@ -525,7 +531,7 @@ To have it applied, start the DAG with apply: with approval, or always."""
 
 def plan_left(changes: Sequence[Change], **arguments: Any) -> dict[str, Any]:
     given, operator = context(), OpenSearchPlanFleetOperator(task_id="plan", target=TARGET, **arguments)
-    operator._leave(given, Plan(TARGET, len(changes), tuple(changes), ("right",)))
+    operator._leave(as_context(given), Plan(TARGET, len(changes), tuple(changes), ("right",)))
     return dict(left(given, PLANNED))
 
 
@@ -587,7 +593,7 @@ def test_a_plan_that_is_too_much_says_so_where_it_is_not_applied_either(
     given = context()
     operator = OpenSearchPlanFleetOperator(task_id="plan", target=TARGET)
     plan = Plan(TARGET, 6, tuple(Change(Kind.SWAP, f"model_{index}") for index in range(6)), (), standing=10)
-    operator._leave(given, plan, too_much(plan, Limits(), prune=False))
+    operator._leave(as_context(given), plan, too_much(plan, Limits(), prune=False))
     summarize(context({("plan", PLANNED): [left(given, PLANNED)]}, "summary"))
     told = capsys.readouterr().out
     assert "A run that applies it would stop too: 6 of 10 models on production would change" in told

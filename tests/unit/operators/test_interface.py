@@ -7,14 +7,16 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.sdk import DAG, BaseOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
 import opensearch_ml
+from opensearch_ml.operators.base import OpenSearchMLBaseOperator
 from opensearch_ml_plugin import OpenSearchMLPlugin
+from tests.support.doubles import as_context
 from tests.support.shell_classes import LINKS, OPERATORS, TRIGGERS, own_arguments
 
 EVERY_OPERATOR = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
@@ -127,23 +129,23 @@ OTHERS = {
 @pytest.mark.parametrize("admin", [None, "", "of_the_models"])
 def test_without_another_connection_the_models_own_acts(operator: type[BaseOperator], admin: str | None) -> None:
     given = templates(operator) | {"opensearch_conn_id": "of_the_models", "opensearch_admin_conn_id": admin}
-    made: Any = operator(task_id="one", **given)
+    made = cast("OpenSearchMLBaseOperator", operator(task_id="one", **given))
     assert made.acting_hook is made.hook
     assert made.hook.opensearch_conn_id == "of_the_models"
 
 
 @EVERY_ADMIN_OPERATOR
 def test_an_administrators_connection_acts_once_it_is_rendered(operator: type[BaseOperator]) -> None:
-    made: Any = operator(task_id="one", **templates(operator))
+    made = cast("OpenSearchMLBaseOperator", operator(task_id="one", **templates(operator)))
     conn_ids = {"opensearch_conn_id": "of_the_models", "opensearch_admin_conn_id": "of_an_administrator"}
-    made.render_template_fields({"params": {**templates(operator), **conn_ids}})
+    made.render_template_fields(as_context({"params": {**templates(operator), **conn_ids}}))
     assert made.acting_hook is made.acting_hook
     assert (made.hook.opensearch_conn_id, made.acting_hook.opensearch_conn_id) == tuple(conn_ids.values())
 
 
 @pytest.mark.parametrize("operator", OTHERS.values(), ids=OTHERS)
 def test_every_other_task_acts_by_the_models_own_connection(operator: type[BaseOperator]) -> None:
-    made: Any = operator(task_id="one", **templates(operator))
+    made = cast("OpenSearchMLBaseOperator", operator(task_id="one", **templates(operator)))
     assert made.acting_hook is made.hook
 
 
@@ -153,7 +155,7 @@ def watched() -> Iterator[list[str]]:
     touched: list[str] = []
     watching = threading.Event()  # an audit hook cannot be taken away again, but switched off
 
-    def watch(event: str, arguments: Any) -> None:
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
         if watching.is_set() and event in ("open", "os.listdir", "os.scandir", "socket.connect", "subprocess.Popen"):
             touched.append(f"{event} {arguments!r}")
 

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from opensearch_ml import notifications
 from opensearch_ml.errors import NoSuchBlueprint, RemoteModelRefused, RotationFailed, ServerBusy
+from opensearch_ml.operators.handover import FAILURE, token_of
 from opensearch_ml.operators.rotation import (
-    FAILURE,
     STANDINGS,
     OpenSearchPlanNextRotationOperator,
     OpenSearchRotateCredentialOperator,
     OpenSearchSummarizeRotationsOperator,
-    token_of,
 )
 from opensearch_ml.rotation.record import RotationRecord
 from opensearch_ml.rotation.selection import Standing
-from tests.support.doubles import TaskInstanceDouble
+from tests.support.doubles import TaskInstanceDouble, as_context
 
 NOW = datetime.now(timezone.utc)
 
 
 def context(
-    standings: Sequence[Standing] = (), mapped: Sequence[str] = (), **left: list[Mapping[str, Any]]
-) -> dict[str, Any]:
-    found = {
+    standings: Sequence[Standing] = (), mapped: Sequence[str] = (), **left: Sequence[Mapping[str, Any]]
+) -> Context:
+    found: dict[tuple[str, str], list[Any]] = {
         ("find", STANDINGS): [[standing.as_dict() for standing in standings]],
         ("find", "return_value"): [list(mapped)],
-        ("rotate", "return_value"): left.get("records", [None]),
-        ("rotate", FAILURE): left.get("failures", [None]),
+        ("rotate", "return_value"): list(left.get("records", [None])),
+        ("rotate", FAILURE): list(left.get("failures", [None])),
     }
-    return {"ti": TaskInstanceDouble(found)}
+    return as_context({"ti": TaskInstanceDouble(found)})
 
 
 def session(name: str, due_s: float, ends_s: float, *why: str) -> Standing:
@@ -43,9 +44,9 @@ def session(name: str, due_s: float, ends_s: float, *why: str) -> Standing:
 
 
 def test_every_try_of_a_task_has_the_same_token_and_no_other_task_has() -> None:
-    tokens = {token_of({"ti": TaskInstanceDouble(try_number=number)}) for number in (1, 2)}  # type: ignore[typeddict-item]
+    tokens = {token_of(as_context({"ti": TaskInstanceDouble(try_number=number)})) for number in (1, 2)}
     assert tokens == {"rotation/manual/rotate/3"}
-    other = token_of({"ti": TaskInstanceDouble(map_index=4)})  # type: ignore[typeddict-item]
+    other = token_of(as_context({"ti": TaskInstanceDouble(map_index=4)}))
     assert other not in tokens
 
 
@@ -62,7 +63,7 @@ def test_what_ends_a_rotation_is_left_for_the_summary(
     monkeypatch.setattr(operator, "load", fails)
     ti = TaskInstanceDouble()
     with pytest.raises((AirflowFailException, ServerBusy)):
-        operator.execute({"ti": ti})
+        operator.execute(as_context({"ti": ti}))
     [left] = ti.xcoms["rotate", FAILURE]
     assert left == {"blueprint": "chat", "told": "refused\n  evidence: 401 ***\n  fix: correct the key"}
 
@@ -97,14 +98,14 @@ def test_an_endpoint_is_trusted_for_a_candidate_alone(monkeypatch: pytest.Monkey
     vars(operator)["hook"] = Cluster()
     monkeypatch.setattr("opensearch_ml.operators.rotation.source_for", lambda *given: None)
 
-    def refuse(*given: Any, **more: Any) -> None:
+    def refuse(*given: object, **more: Callable[[], AbstractContextManager[None]]) -> None:
         with pytest.raises(AttributeError, match="trusted_endpoints"), more["allowing"]():
             pass
         raise RotationFailed("chat has nothing to rotate", evidence="no model", fix="provision")
 
     monkeypatch.setattr("opensearch_ml.rotation.trusted.rotate", refuse)
     with pytest.raises(AirflowFailException, match="nothing to rotate"):
-        operator._rotate({"ti": TaskInstanceDouble()})  # type: ignore[typeddict-item]
+        operator._rotate(as_context({"ti": TaskInstanceDouble()}))
 
 
 def test_the_next_run_is_started_when_the_next_session_is_due_once() -> None:
@@ -112,7 +113,7 @@ def test_the_next_run_is_started_when_the_next_session_is_due_once() -> None:
     due = (NOW + timedelta(minutes=30)).replace(microsecond=0)
     with pytest.raises(DagRunTriggerException) as triggered:
         operator.execute(context([session("chat", 1800, 3600)]))
-    told: Any = triggered.value
+    told = triggered.value
     assert abs(told.run_after - due) <= timedelta(seconds=1)
     assert told.dag_run_id == f"due__team-one__{told.run_after.isoformat()}"
     assert told.conf == {"opensearch_conn_id": "team/one", "aws_conn_id": "aws"}
@@ -125,7 +126,7 @@ def test_what_a_rotation_brought_is_what_counts_for_the_next() -> None:
     record = RotationRecord(outcome="rotated", blueprint="chat", model_id="m", source="assume_role", next_due=new_due)
     with pytest.raises(DagRunTriggerException) as triggered:
         operator.execute(context([session("chat", -5, 600, "credential")], ["chat"], records=[record.as_dict()]))
-    assert triggered.value.run_after == new_due.replace(microsecond=0)  # type: ignore[attr-defined]
+    assert triggered.value.run_after == new_due.replace(microsecond=0)
 
 
 @pytest.mark.parametrize("standings", [[], [Standing("chat", "m")]])
@@ -158,5 +159,5 @@ def test_a_session_that_was_not_replaced_alarms_before_it_ends(monkeypatch: pyte
 )
 def test_a_run_that_could_not_look_is_no_success(xcoms: dict[tuple[str, str], list[Any]], told: str) -> None:
     with pytest.raises(AirflowFailException, match="no model was looked at") as failed:
-        OpenSearchSummarizeRotationsOperator(task_id="summary").execute({"ti": TaskInstanceDouble(xcoms)})
+        OpenSearchSummarizeRotationsOperator(task_id="summary").execute(as_context({"ti": TaskInstanceDouble(xcoms)}))
     assert told in str(failed.value)

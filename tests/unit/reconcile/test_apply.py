@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.budget import Budget
 from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import Conflict, RequestRefused, Unreachable
@@ -24,6 +27,7 @@ from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import once
 from opensearch_ml.steps.once import Maker, create_each_once
 from tests.support import fleets
+from tests.support.doubles import as_hook
 
 SWAP = Change(Kind.SWAP, "chat", differences=(Difference("parameters.model", "small", "large"),))
 UPDATE = Change(Kind.UPDATE, "chat", differences=(Difference("model.description", None, "new"),))
@@ -37,24 +41,24 @@ def planned(*changes: Change) -> Plan:
     return Plan("t", 1, changes, ())
 
 
-def test_an_approval_survives_the_way_through_json_and_is_small():
+def test_an_approval_survives_the_way_through_json_and_is_small() -> None:
     one = Approved.of([UPDATE, SWAP])
     assert Approved.of_list(json.loads(json.dumps(one.as_list()))) == one
     assert len(json.dumps(one.as_list())) < 100
     assert "large" not in json.dumps(one.as_list())
 
 
-def test_a_result_survives_the_way_through_json():
+def test_a_result_survives_the_way_through_json() -> None:
     done = Applied("chat", ("swap",), Outcome.DONE, "told", "m")
     assert Applied.of_dict(json.loads(json.dumps(done.as_dict()))) == done
 
 
-def test_approvals_are_one_for_each_thing_of_a_stage():
+def test_approvals_are_one_for_each_thing_of_a_stage() -> None:
     plan = planned(UPDATE, SWAP, ORPHAN)
     assert [[one.what for one in approved(stage)] for stage in plan.stages()] == [["chat"], ["old"]]
 
 
-def test_what_was_approved_is_done_in_order():
+def test_what_was_approved_is_done_in_order() -> None:
     assert decide(Approved.of([UPDATE, SWAP]), planned(UPDATE, SWAP), {"id": "m"}).changes == (UPDATE, SWAP)
 
 
@@ -67,15 +71,15 @@ def test_what_was_approved_is_done_in_order():
         pytest.param(Change(Kind.ADOPT, "chat", models=("m",)), id="adopt"),
     ],
 )
-def test_what_has_changed_since_it_was_approved_is_stale(now):
+def test_what_has_changed_since_it_was_approved_is_stale(now: Change) -> None:
     assert decide(Approved.of([SWAP]), planned(now), {"id": "m"}).outcome is Outcome.STALE
 
 
-def test_one_stale_change_keeps_the_others_of_the_same_blueprint():
+def test_one_stale_change_keeps_the_others_of_the_same_blueprint() -> None:
     assert decide(Approved.of([SWAP]), planned(UPDATE, SWAP), {"id": "m"}).outcome is Outcome.STALE
 
 
-def test_another_model_than_the_one_that_was_shown_is_not_adopted():
+def test_another_model_than_the_one_that_was_shown_is_not_adopted() -> None:
     shown, now = (Change(Kind.ADOPT, "chat", models=(one,)) for one in ("m1", "m2"))
     assert decide(Approved.of([shown]), planned(now), None).outcome is Outcome.STALE
 
@@ -95,44 +99,44 @@ def test_another_model_than_the_one_that_was_shown_is_not_adopted():
         pytest.param(ORPHAN, replace(ORPHAN, models=()), id="models deleted"),
     ],
 )
-def test_what_a_killed_try_has_begun_is_gone_on_with(before, now):
+def test_what_a_killed_try_has_begun_is_gone_on_with(before: Change, now: Change) -> None:
     assert decide(Approved.of([before]), planned(now), {"id": "m"}).changes == (now,)
 
 
-def test_more_than_was_shown_is_not_deleted():
+def test_more_than_was_shown_is_not_deleted() -> None:
     now = replace(ORPHAN, models=("m1", "m2", "m3"))
     assert decide(Approved.of([ORPHAN]), planned(now), None).outcome is Outcome.STALE
 
 
-def test_a_deployment_that_a_killed_try_began_is_waited_for_and_any_other_is_not():
+def test_a_deployment_that_a_killed_try_began_is_waited_for_and_any_other_is_not() -> None:
     deploying = {"id": "m", "model_state": "DEPLOYING"}
     assert [one.kind for one in decide(Approved.of([CREATE]), planned(BLOCKED), deploying).changes] == [Kind.REDEPLOY]
     assert decide(Approved.of([SWAP]), planned(BLOCKED), deploying).outcome is Outcome.BUSY
 
 
-def test_a_file_that_has_findings_by_now_has_failed_and_says_what_to_do():
+def test_a_file_that_has_findings_by_now_has_failed_and_says_what_to_do() -> None:
     decision = decide(Approved.of([SWAP]), planned(Change(Kind.BROKEN, "chat", "no URL", fix="write one")), None)
     assert (decision.outcome, decision.told) == (Outcome.FAILED, "no URL; fix: write one")
 
 
-def test_what_cannot_be_done_keeps_the_rest_of_a_blueprint_from_nothing():
+def test_what_cannot_be_done_keeps_the_rest_of_a_blueprint_from_nothing() -> None:
     blocked = Change(Kind.BLOCKED, "chat", "it has no smoke_test", fix="write one")
     assert decide(Approved.of([UPDATE]), planned(UPDATE, blocked), {"id": "m"}).changes == (UPDATE,)
     assert decide(Approved.of([SWAP]), planned(blocked), {"id": "m"}).outcome is Outcome.BUSY
 
 
-def test_nothing_left_to_do_is_unchanged_and_what_was_to_be_made_is_asked():
+def test_nothing_left_to_do_is_unchanged_and_what_was_to_be_made_is_asked() -> None:
     assert decide(Approved.of([SWAP]), planned(), {"id": "m"}).ask is False
     asked = decide(Approved.of([CREATE]), planned(), {"id": "m"})
     assert (asked.outcome, asked.ask) == (Outcome.UNCHANGED, True)
 
 
-def test_an_adoption_that_was_done_leaves_the_rest_to_the_next_plan():
+def test_an_adoption_that_was_done_leaves_the_rest_to_the_next_plan() -> None:
     adopt = Change(Kind.ADOPT, "chat", models=("m",))
     assert decide(Approved.of([adopt]), planned(SWAP), {"id": "m"}).outcome is Outcome.UNCHANGED
 
 
-def test_changes_of_another_stage_are_left_to_it():
+def test_changes_of_another_stage_are_left_to_it() -> None:
     duplicate = Change(Kind.ORPHAN, "chat", models=("m9",))
     assert decide(Approved.of([SWAP]), planned(SWAP, duplicate), None).changes == (SWAP,)
     assert decide(Approved.of([duplicate]), planned(SWAP, duplicate), None).changes == (duplicate,)
@@ -141,7 +145,7 @@ def test_changes_of_another_stage_are_left_to_it():
 # ---- the budget
 
 
-def test_each_refusal_halves_what_goes_at_once_and_answers_raise_it_again():
+def test_each_refusal_halves_what_goes_at_once_and_answers_raise_it_again() -> None:
     budget = Budget(8)
     budget.refused()
     assert budget.allowed == 4
@@ -152,7 +156,7 @@ def test_each_refusal_halves_what_goes_at_once_and_answers_raise_it_again():
     assert budget.allowed == 8
 
 
-def test_a_refusal_holds_back_the_next_request_for_a_growing_while(monkeypatch):
+def test_a_refusal_holds_back_the_next_request_for_a_growing_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opensearch_ml.client.budget.FIRST_PAUSE_S", 0.1)
     budget, waited = Budget(2), []
     for _ in range(3):
@@ -165,7 +169,7 @@ def test_a_refusal_holds_back_the_next_request_for_a_growing_while(monkeypatch):
     assert budget.allowed == 1
 
 
-def test_no_more_are_under_way_than_allowed():
+def test_no_more_are_under_way_than_allowed() -> None:
     budget, seen, now = Budget(3), [], []
 
     def request() -> None:
@@ -179,7 +183,7 @@ def test_no_more_are_under_way_than_allowed():
     assert max(seen) == 3
 
 
-def test_a_stopped_budget_lets_nobody_begin():
+def test_a_stopped_budget_lets_nobody_begin() -> None:
     budget = Budget(1)
     budget.stop()
     with pytest.raises(Unreachable, match="stopped"), budget:
@@ -189,7 +193,7 @@ def test_a_stopped_budget_lets_nobody_begin():
 # ---- at once
 
 
-def test_one_failure_is_its_own_result_and_the_order_stays():
+def test_one_failure_is_its_own_result_and_the_order_stays() -> None:
     def fails() -> None:
         raise ValueError("no")
 
@@ -198,7 +202,7 @@ def test_one_failure_is_its_own_result_and_the_order_stays():
     assert (results["a"], str(results["b"]), results["c"]) == (1, "no", 3)
 
 
-def test_a_turn_that_is_let_go_lets_another_begin():
+def test_a_turn_that_is_let_go_lets_another_begin() -> None:
     turns = threading.Semaphore(1)
     with Turn(turns) as turn:
         turn.let_go()
@@ -248,26 +252,26 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "random", SimpleNamespace(uniform=lambda *_: 0.0))
 
 
-def at_once(calls):
+def at_once(calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
     return each(calls, 4)
 
 
-def test_many_are_made_with_one_look_after_it():
+def test_many_are_made_with_one_look_after_it() -> None:
     objects = Objects()
     names = [f"n{number}" for number in range(20)]
     outcome = create_each_once({name: objects.maker(name) for name in names}, objects.look, at_once, looked=True)
-    assert all(created for _, created in outcome.values())
+    assert all(isinstance(made, tuple) and made[1] for made in outcome.values())
     assert (objects.looks, len(objects.made)) == (1, 20)
 
 
-def test_a_create_whose_answer_is_lost_is_looked_for_before_it_is_repeated():
+def test_a_create_whose_answer_is_lost_is_looked_for_before_it_is_repeated() -> None:
     objects = Objects()
     outcome = create_each_once({"a": objects.maker("a", lost=1)}, objects.look, at_once, looked=True)
     assert outcome["a"] == ({"id": "a-0", "name": "a"}, False)
     assert len(objects.made) == 1
 
 
-def test_an_older_one_of_another_run_wins_and_ours_is_deleted():
+def test_an_older_one_of_another_run_wins_and_ours_is_deleted() -> None:
     objects = Objects()
     maker = objects.maker("a")
 
@@ -280,7 +284,7 @@ def test_an_older_one_of_another_run_wins_and_ours_is_deleted():
     assert [one["id"] for one in objects.made] == ["theirs"]
 
 
-def test_a_refusal_is_the_end_for_one_and_a_conflict_is_tried_again():
+def test_a_refusal_is_the_end_for_one_and_a_conflict_is_tried_again() -> None:
     objects = Objects()
     refusal = RequestRefused("no", evidence="", fix="")
     conflict = Conflict("other", evidence="", fix="")
@@ -296,7 +300,7 @@ def test_a_refusal_is_the_end_for_one_and_a_conflict_is_tried_again():
 # ---- fingerprints
 
 
-def test_equal_references_on_one_cluster_give_equal_fingerprints_and_no_others_do():
+def test_equal_references_on_one_cluster_give_equal_fingerprints_and_no_others_do() -> None:
     credential, references = {"key": "secret"}, {"key": "password of connection a"}
     one, again = (fingerprint.fingerprint(credential, fingerprint.salt_of("u", references)) for _ in range(2))
     other_cluster = fingerprint.fingerprint(credential, fingerprint.salt_of("v", references))
@@ -308,7 +312,7 @@ def test_equal_references_on_one_cluster_give_equal_fingerprints_and_no_others_d
     assert not fingerprint.matches(one, {"key": "another"})
 
 
-def test_a_fingerprint_is_computed_once_and_what_is_remembered_tells_no_secret():
+def test_a_fingerprint_is_computed_once_and_what_is_remembered_tells_no_secret() -> None:
     credential, salt = {"key": "a-secret-of-this-test"}, b"x" * 12
     known = fingerprint.fingerprint(credential, salt)
     started = time.process_time()
@@ -320,27 +324,27 @@ def test_a_fingerprint_is_computed_once_and_what_is_remembered_tells_no_secret()
 # ---- what others made
 
 
-def adopted_world():
+def adopted_world() -> tuple[Blueprint, dict[str, Any], dict[str, Any]]:
     chat = fleets.blueprint()
     described = adoption.described("By hand", "chat", fleets.RIGHT)
     return chat, fleets.foreign(chat, "theirs"), fleets.model(chat, "m", "theirs", description=described)
 
 
-def test_the_connector_of_an_adopted_model_is_known_to_be_of_others():
+def test_the_connector_of_an_adopted_model_is_known_to_be_of_others() -> None:
     chat, connector, model = adopted_world()
     live = Fleet([connector], [model], fleets.VERSION).situation(chat).live
     assert live is not None
     assert (live.id, live.others, live.mark, live.differs) == ("theirs", True, fleets.RIGHT, ())
 
 
-def test_an_adopted_model_that_is_wanted_no_more_loses_its_mark_alone():
+def test_an_adopted_model_that_is_wanted_no_more_loses_its_mark_alone() -> None:
     _, connector, model = adopted_world()
     change = fleets.only(fleets.planned([], fleets.cluster([connector], [model])))
     assert (change.kind, change.models, change.connectors) == (Kind.ORPHAN, ("m",), ())
     assert [(one.path, one.after) for one in change.differences] == [("model.description", "By hand")]
 
 
-def test_an_adopted_model_on_a_connector_of_ours_is_deleted_like_any_other():
+def test_an_adopted_model_on_a_connector_of_ours_is_deleted_like_any_other() -> None:
     chat, _, model = adopted_world()
     ours = fleets.connector(chat, "ours")
     change = fleets.only(fleets.planned([], fleets.cluster([ours], [{**model, "connector_id": "ours"}])))
@@ -363,10 +367,10 @@ class Puts:
         self.bodies.append(dict(body))
 
 
-def test_a_switch_takes_the_mark_away_in_the_same_request_and_the_way_back_brings_it_again():
+def test_a_switch_takes_the_mark_away_in_the_same_request_and_the_way_back_brings_it_again() -> None:
     chat, _, model = adopted_world()
     hook = Puts()
-    switch = Switch(hook, chat, model, to="ours", new=None, token="run-1", back_to="theirs")
+    switch = Switch(as_hook(hook), chat, model, to="ours", new=None, token="run-1", back_to="theirs")
     switch.forth()
     switch.back()
     assert hook.bodies == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -15,6 +15,7 @@ from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials import fingerprint
+from opensearch_ml.credentials.source import CredentialSource
 from opensearch_ml.errors import OpenSearchMLError, UnresolvedCredential
 from opensearch_ml.reconcile.credential_cache import Resolving, Serving
 from opensearch_ml.reconcile.desired import desired
@@ -80,9 +81,15 @@ class Source:
         return mark == RIGHT
 
 
+def kept(source: Source, made: list[Source]) -> CredentialSource:
+    """The source, which is kept among those that were made."""
+    made.append(source)
+    return cast("CredentialSource", source)
+
+
 def test_models_that_share_references_and_fingerprint_ask_once() -> None:
     made: list[Source] = []
-    serves = Serving(lambda _: made.append(Source()) or made[-1])  # type: ignore[func-returns-value, arg-type]
+    serves = Serving(lambda _: kept(Source(), made))
     shared = [
         parse_blueprint(name, document("x", connector__credential={"key": {"conn_id": "one"}}), source=name)
         for name in "abc"
@@ -95,7 +102,7 @@ def test_models_that_share_references_and_fingerprint_ask_once() -> None:
 
 def test_a_source_with_an_identity_of_its_own_is_asked_for_each() -> None:
     made: list[Source] = []
-    serves = Serving(lambda _: made.append(Source()) or made[-1])  # type: ignore[func-returns-value, arg-type]
+    serves = Serving(lambda _: kept(Source(), made))
     signed = {
         "connector__protocol": "aws_sigv4",
         "connector__credential": {},
@@ -110,7 +117,7 @@ def test_a_source_with_an_identity_of_its_own_is_asked_for_each() -> None:
 
 def test_a_source_that_does_not_answer_is_asked_once_and_told_to_all() -> None:
     source = Source(UnresolvedCredential("not there", evidence="", fix=""))
-    serves = Serving(lambda _: source)  # type: ignore[arg-type, return-value]
+    serves = Serving(lambda _: kept(source, []))
     for _ in range(2):
         with pytest.raises(UnresolvedCredential, match="not there"):
             serves(blueprint(), RIGHT)

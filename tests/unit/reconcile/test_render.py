@@ -175,7 +175,7 @@ def test_the_whole_for_programs_is_json() -> None:
 
 
 KEY = "hunter2-is-no-known-shape"
-BY_HAND = {
+BY_HAND: dict[str, Any] = {
     "parameters": {"api_key": KEY, "model": CANARY, "size": 3},
     "actions": [
         {
@@ -227,7 +227,7 @@ def test_no_secret_that_others_wrote_into_a_connector_is_shown(actions: int) -> 
         ("description", None, None),
     ],
 )
-def test_a_value_is_shown_unless_it_is_a_secret(path: str, told: Any, seen: str | None) -> None:
+def test_a_value_is_shown_unless_it_is_a_secret(path: str, told: object, seen: str | None) -> None:
     assert masking.value(path, told) == seen
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from tests.support.examples import URL, action, parsed
 CREDENTIAL = {"key": "secret-value"}
 
 
-def stored(body):
+def stored(body: Mapping[str, Any]) -> dict[str, Any]:
     """A connector as a server would give it back."""
     found = {key: value for key, value in copy.deepcopy(body).items() if key != "credential"}
     found["version"] = str(found["version"])
@@ -23,7 +25,7 @@ def stored(body):
     return {**found, "created_time": 1, "last_updated_time": 2}
 
 
-def test_the_body_carries_our_marks_and_the_credential_in_clear_once():
+def test_the_body_carries_our_marks_and_the_credential_in_clear_once() -> None:
     body = connector_body(parsed({"parameters": {"n": 3}}), CREDENTIAL)
     assert body["credential"] == CREDENTIAL
     assert body["parameters"].keys() == {"n", canonical.MARK_OWNER, canonical.MARK_BLUEPRINT, canonical.MARK_CREDENTIAL}
@@ -33,7 +35,7 @@ def test_the_body_carries_our_marks_and_the_credential_in_clear_once():
     assert "secret-value" not in str({**body, "credential": None})
 
 
-def test_the_body_holds_nothing_that_was_not_said():
+def test_the_body_holds_nothing_that_was_not_said() -> None:
     assert connector_body(parsed(), CREDENTIAL).keys() == {
         "name",
         "version",
@@ -44,7 +46,7 @@ def test_the_body_holds_nothing_that_was_not_said():
     }
 
 
-def test_an_mcp_connector_has_no_actions_and_may_have_no_credential():
+def test_an_mcp_connector_has_no_actions_and_may_have_no_credential() -> None:
     mcp = parsed({"protocol": "mcp_sse", "url": URL, "actions": [], "credential": {}})
     assert connector_body(mcp, {}).keys() == {"name", "version", "protocol", "url", "parameters"}
 
@@ -62,16 +64,16 @@ def test_an_mcp_connector_has_no_actions_and_may_have_no_credential():
         ({"ü": "<&>"}, '{"ü":"<&>"}'),
     ],
 )
-def test_a_parameter_is_stored_as_text(value, text):
+def test_a_parameter_is_stored_as_text(value: object, text: str) -> None:
     assert as_stored(value) == text
 
 
-def test_nothing_differs_right_after_creation():
+def test_nothing_differs_right_after_creation() -> None:
     blueprint = parsed({"client_config": {"read_timeout": 5}})
     assert differences(blueprint, CREDENTIAL, stored(connector_body(blueprint, CREDENTIAL)), (3, 6, 0)) == ()
 
 
-def test_another_credential_differs_and_is_told_by_that_word_alone():
+def test_another_credential_differs_and_is_told_by_that_word_alone() -> None:
     blueprint = parsed()
     found = stored(connector_body(blueprint, CREDENTIAL))
     assert differences(blueprint, {"key": "other"}, found, (3, 6, 0)) == ("credential",)
@@ -81,7 +83,7 @@ def test_another_credential_differs_and_is_told_by_that_word_alone():
     assert "credential" in differences(blueprint, CREDENTIAL, found, (3, 6, 0))
 
 
-def test_time_outs_that_nobody_gave_have_the_versions_default():
+def test_time_outs_that_nobody_gave_have_the_versions_default() -> None:
     blueprint = parsed({"client_config": {"read_timeout": 5}})
     found = stored(connector_body(blueprint, CREDENTIAL))
     found["client_config"] |= {"connection_timeout": 30000, "max_connection": 30}
@@ -89,7 +91,7 @@ def test_time_outs_that_nobody_gave_have_the_versions_default():
     assert differences(blueprint, CREDENTIAL, found, (3, 6, 0)) == ("client_config.connection_timeout",)
 
 
-def test_paths_tell_where_and_never_what():
+def test_paths_tell_where_and_never_what() -> None:
     blueprint = parsed({"parameters": {"a": "1"}, "actions": [action(headers={"X": "y"})]})
     found = stored(connector_body(blueprint, CREDENTIAL))
     found["actions"][0]["headers"] = {"X": "z", "W": "v"}
@@ -102,7 +104,7 @@ def test_paths_tell_where_and_never_what():
     )
 
 
-def test_a_missing_action_is_told_as_a_whole():
+def test_a_missing_action_is_told_as_a_whole() -> None:
     blueprint = parsed()
     found = stored(connector_body(blueprint, CREDENTIAL)) | {"actions": []}
     assert differences(blueprint, CREDENTIAL, found, (3, 6, 0)) == ("actions",)
@@ -124,7 +126,9 @@ def test_a_missing_action_is_told_as_a_whole():
         ({"add_all_backend_roles": True}, {"access": "public"}, ("access_mode",)),
     ],
 )
-def test_who_may_use_it_is_compared(written, given_back, expected):
+def test_who_may_use_it_is_compared(
+    written: dict[str, Any], given_back: dict[str, Any], expected: tuple[str, ...]
+) -> None:
     blueprint = parsed(written)
     found = stored(connector_body(blueprint, CREDENTIAL))
     for field in ("access_mode", "backend_roles", "add_all_backend_roles"):

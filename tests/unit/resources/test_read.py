@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml.blueprint.target import Target
+from opensearch_ml.blueprint.target import RoleMapping, Target
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.hook import MAX_HITS, OpenSearchMLHook
 from opensearch_ml.resources.bodies import GROUP_MARK
 from opensearch_ml.resources.inventory import Cluster
 from opensearch_ml.resources.read import look_at_cluster, look_at_fleet
+from tests.support.doubles import as_hook
 from tests.support.fleets import VERSION, blueprint, canary, connector, foreign, model, stands
 
 CHAT = blueprint()
-MAPS = Target(name="t", role_mapping={"ml_full_access": {"users": ["ann"]}})
+MAPS = Target(name="t", role_mapping={"ml_full_access": RoleMapping(users=["ann"])})
 
 
 class Hook:
@@ -59,7 +60,8 @@ class Hook:
 
 def look(hook: Hook, target: Target, names: dict[str, str], admin: Hook | None = None) -> Cluster:
     """Look at the fleet and at the rest, as a plan does."""
-    return look_at_cluster(hook, target, look_at_fleet(hook), names, admin=admin)  # type: ignore[arg-type]
+    told = look_at_fleet(as_hook(hook))
+    return look_at_cluster(as_hook(hook), target, told, names, admin=as_hook(admin) if admin else None)
 
 
 def asked(hook: Hook, target: Target = MAPS) -> list[str]:
@@ -100,7 +102,7 @@ def test_groups_are_asked_for_where_the_connector_does_not_tell(connectors: list
 
 def test_connectors_are_asked_for_by_our_mark_and_by_who_uses_them() -> None:
     hook = Hook([], [model(CHAT, "a", "used"), model(CHAT, "b", {"name": "inside"})])
-    look_at_fleet(hook, ["adopted"])  # type: ignore[arg-type]
+    look_at_fleet(as_hook(hook), ["adopted"])
     should = hook.queries[1]["bool"]["should"]
     assert should[1] == {"ids": {"values": ["adopted", "used"]}}
 

@@ -7,42 +7,10 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources import rotation_state as situations
 from opensearch_ml.resources.rotation_state import CLAIMED, Move, Situation, next_move, reasons, situation
-
-VERSION = (3, 6, 0)
-DOCUMENT: dict[str, Any] = {
-    "connector": {
-        "name": "chat",
-        "protocol": "http",
-        "credential": {"key": {"conn_id": "chat"}},
-        "parameters": {"model": "small"},
-        "actions": [
-            {
-                "action_type": "predict",
-                "method": "POST",
-                "url": "https://api.example.com/v1/chat",
-                "headers": {"Authorization": "Bearer ${credential.key}"},
-                "request_body": '{"model": "${parameters.model}"}',
-            }
-        ],
-    },
-    "smoke_test": {"parameters": {}, "expect": {"path": "inference_results", "type": "array"}},
-}
-
-
-def blueprint(**changed: Any) -> Blueprint:
-    return parse_blueprint("chat", {**DOCUMENT, **changed}, source="chat")
-
-
-def connector(name: str, created: int, *, run: str = "", mark: str = "m", **marks: str) -> dict[str, Any]:
-    """As GET returns one that agrees with the blueprint."""
-    body = canonical.connector_body(blueprint(), {"key": "k"}, mark)
-    body["parameters"] |= ({canonical.MARK_RUN: run} if run else {}) | marks
-    return {**body, "id": name, "created_time": created}
+from tests.support.rotation_cases import VERSION, blueprint, connector
 
 
 def canary(on: str, description: str = situations.held_by("run-1", "ab12", 3)) -> dict[str, Any]:
@@ -53,7 +21,9 @@ def model(on: str) -> dict[str, Any]:
     return {"id": "model", "connector_id": on}
 
 
-def look(found: dict[str, Any] | None, *connectors: dict[str, Any], canaries: tuple = ()) -> Situation:
+def look(
+    found: dict[str, Any] | None, *connectors: dict[str, Any], canaries: tuple[dict[str, Any], ...] = ()
+) -> Situation:
     return situation(blueprint(), found, connectors, canaries, VERSION)
 
 
@@ -125,7 +95,7 @@ def test_the_next_move(seen: Situation, why: tuple[str, ...], move: Move) -> Non
 
 class TestInternal:
     @staticmethod
-    def look(live_mark: str, *connectors: dict[str, Any], canaries: tuple = ()) -> Situation:
+    def look(live_mark: str, *connectors: dict[str, Any], canaries: tuple[dict[str, Any], ...] = ()) -> Situation:
         inside = {key: value for key, value in connector("", 0, mark=live_mark).items() if key != "id"}
         return situation(blueprint(inline=True), {"id": "m", "connector": inside}, connectors, canaries, VERSION)
 

@@ -8,8 +8,8 @@ import pytest
 
 from opensearch_ml.resources.rotation_state import Canary, Connector, Situation
 from opensearch_ml.rotation import lease
-from tests.unit.resources.test_rotation_state import blueprint
-from tests.unit.rotation.test_prove import Hook
+from tests.support.doubles import as_hook
+from tests.support.rotation_cases import Hook, blueprint
 
 CANDIDATE = Connector("B", run="other")
 ENDED = Situation(None, None)
@@ -23,7 +23,7 @@ def lives(monkeypatch: pytest.MonkeyPatch, *seen: Situation) -> bool:
     """Whether a run is taken for alive that was first seen at its first beat, and then as told."""
     looks = chain(seen, repeat(seen[-1]))
     monkeypatch.setattr(lease, "look", lambda *_: next(looks))
-    return lease.is_alive(Hook(), blueprint(), beat(1), lease_s=0.1)
+    return lease.is_alive(as_hook(Hook()), blueprint(), beat(1), lease_s=0.1)
 
 
 def test_who_does_not_stir_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,66 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.credentials.source import NextCredential
-from opensearch_ml.errors import DeployFailed, InUse, RotationFailed
+from opensearch_ml.errors import DeployFailed, RotationFailed
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources.rotation_state import Connector, Situation
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.record import RotationRecord
 from opensearch_ml.rotation.switch import Switch
-from tests.unit.resources.test_rotation_state import blueprint, connector
+from tests.support.doubles import as_hook
+from tests.support.rotation_cases import OLD, Hook, blueprint, connector
 
-OLD, NEW = {"one": "a", "two": "b"}, {"one": "c", "two": "d"}
-
-
-class Hook:
-    """A cluster that says what it is told to, and keeps what it was sent."""
-
-    def __init__(
-        self, predictors: Iterable[dict[str, str]] = (), ids: Iterable[str] = (), kept: Iterable[str] = ()
-    ) -> None:
-        self._predictors = iter(predictors)
-        self._ids = iter(ids)
-        self._kept = kept
-        self.sent: list[Any] = []
-        self.deleted: list[str] = []
-
-    def predictors(self, model_id: str) -> dict[str, str]:
-        return next(self._predictors, OLD)
-
-    def get_connector(self, connector_id: str) -> dict[str, Any] | None:
-        return None
-
-    def update_model(self, model_id: str, body: dict[str, Any]) -> None:
-        self.sent.append(body)
-
-    def create_connector(self, body: dict[str, Any]) -> str:
-        self.sent.append(body)
-        return next(self._ids)
-
-    def search_models(self, query: dict[str, Any]) -> list[dict[str, Any]]:
-        return []
-
-    def delete_connector(self, connector_id: str) -> None:
-        if connector_id in self._kept:
-            raise InUse("in use", evidence="1 models are still using this connector", fix="")
-        self.deleted.append(connector_id)
+NEW = {"one": "c", "two": "d"}
 
 
 def served(*predictors: dict[str, str], timeout_s: float = 5) -> int:
-    return prove.until_every_node_serves(Hook(predictors), "m", OLD, timeout_s=timeout_s)
+    return prove.until_every_node_serves(as_hook(Hook(predictors)), "m", OLD, timeout_s=timeout_s)
 
 
 def test_the_last_node_is_waited_for() -> None:
     lagging = {"one": "c", "two": "b"}
     looks = iter([OLD, lagging, lagging, NEW])
-    assert prove.until_every_node_serves(Hook(looks), "m", OLD, timeout_s=5) == 2
+    assert prove.until_every_node_serves(as_hook(Hook(looks)), "m", OLD, timeout_s=5) == 2
     assert list(looks) == []
 
 
@@ -71,7 +37,7 @@ def test_a_node_that_is_loading_is_waited_for() -> None:
 
 def test_a_node_that_has_gone_for_good_is_not() -> None:
     only = [{"one": "c"}] * 10_000
-    assert prove.until_every_node_serves(Hook(only), "m", OLD, timeout_s=0.1) == 1
+    assert prove.until_every_node_serves(as_hook(Hook(only)), "m", OLD, timeout_s=0.1) == 1
 
 
 def test_a_node_that_never_switches_fails_the_proof_by_its_name() -> None:
@@ -85,7 +51,7 @@ def internal(credential: dict[str, str], *, keys: str, previous: dict[str, str] 
     new = NextCredential(credential, "mark", "version")
     hook = Hook()
     model = {"id": "m", "connector": inside}
-    return Switch(hook, blueprint(inline=True), model, to="B", new=new, token="t", previous=previous), hook
+    return Switch(as_hook(hook), blueprint(inline=True), model, to="B", new=new, token="t", previous=previous), hook
 
 
 def test_an_internal_connector_is_put_whole() -> None:
@@ -118,7 +84,7 @@ def test_an_internal_connector_is_not_put_without_its_credential() -> None:
 
 def test_no_model_is_pointed_to_a_connector_that_is_not_there() -> None:
     hook = Hook()
-    switch = Switch(hook, blueprint(), {"id": "m"}, to="B", new=None, token="t", back_to="A")
+    switch = Switch(as_hook(hook), blueprint(), {"id": "m"}, to="B", new=None, token="t", back_to="A")
     for move in (switch.forth, switch.back):
         with pytest.raises(RotationFailed, match="is gone; nothing was switched"):
             move()
@@ -127,27 +93,27 @@ def test_no_model_is_pointed_to_a_connector_that_is_not_there() -> None:
 
 def test_an_id_with_a_hyphen_is_given_back() -> None:
     hook = Hook(ids=["a-b", "-cd", "ef", "gh"])
-    assert candidate._create(hook, {}) == "ef"
+    assert candidate._create(as_hook(hook), {}) == "ef"
     assert hook.deleted == ["a-b", "-cd"]
 
 
 def test_hyphens_are_put_up_with_in_the_end() -> None:
     hook = Hook(ids=(f"{number}-x" for number in range(100)))
-    last = candidate._create(hook, {})
+    last = candidate._create(as_hook(hook), {})
     assert last == f"{candidate.ID_TRIES}-x"
     assert last not in hook.deleted
 
 
 def test_an_id_that_the_server_does_not_take_back_is_the_last_one() -> None:
     hook = Hook(ids=["a-b", "c-b", "d-b"], kept=["c-b"])
-    assert candidate._create(hook, {}) == "c-b"
+    assert candidate._create(as_hook(hook), {}) == "c-b"
     assert len(hook.sent) == 2
 
 
 def test_a_candidate_is_claimed_without_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
     hook = Hook(ids=["ab"])
     monkeypatch.setattr(candidate, "look", lambda *_: Situation(None, None, (Connector("ab"),)))
-    assert candidate.claim(hook, blueprint(), "run-1") == "ab"
+    assert candidate.claim(as_hook(hook), blueprint(), "run-1") == "ab"
     body = hook.sent[0]
     assert body["credential"] == {"key": "claimed"}
     assert body["parameters"][canonical.MARK_RUN] == "run-1"

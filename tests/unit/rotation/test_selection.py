@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.credentials import fingerprint
-from opensearch_ml.credentials.source import NextCredential
+from opensearch_ml.credentials.source import CredentialSource, NextCredential
 from opensearch_ml.errors import Finding, InvalidBlueprint, NoSuchBlueprint, UnresolvedCredential
 from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.selection import Standing, standings
 from tests.support.cluster import REPOSITORY
-from tests.unit.resources.test_rotation_state import VERSION, blueprint, connector
+from tests.support.rotation_cases import VERSION, blueprint, connector
 
 MISSPELT = [Finding("", "no file of that name in blueprints", "Did you mean chat_2?")]
 
@@ -40,16 +40,18 @@ def fleet(name: str = "chat", **changed: Any) -> Fleet:
     return Fleet([{**connector("A", 1), **changed}], [model], VERSION)
 
 
-def standing(found: Fleet, given: Blueprint | Exception | None = None, source: Any = None) -> Standing:
+def standing(
+    found: Fleet, given: Blueprint | Exception | None = None, source: Source | Exception | None = None
+) -> Standing:
     def load(name: str) -> Blueprint:
         if isinstance(given, Exception):
             raise given
         return given or blueprint()
 
-    def source_for(of: Blueprint) -> Any:
+    def source_for(of: Blueprint) -> CredentialSource:
         if isinstance(source, Exception):
             raise source
-        return source or Source()
+        return cast("CredentialSource", source or Source())
 
     [only] = standings(found, ["chat"], load=load, source_for=source_for)
     return only

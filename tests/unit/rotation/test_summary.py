@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from opensearch_ml.rotation.record import RotationRecord
+from opensearch_ml.rotation.record import Outcome, RotationRecord
 from opensearch_ml.rotation.selection import Standing
 from opensearch_ml.rotation.summary import Row, endangered, rows, table
 
@@ -17,7 +17,7 @@ def standing(name: str, **more: Any) -> dict[str, Any]:
     return Standing(name, "m", **more).as_dict()
 
 
-def record(name: str, outcome: Any = "rotated", **more: Any) -> dict[str, Any]:
+def record(name: str, outcome: Outcome = "rotated", **more: Any) -> dict[str, Any]:
     return RotationRecord(outcome=outcome, blueprint=name, model_id="m", source="connection", **more).as_dict()
 
 

@@ -11,6 +11,7 @@ from opensearch_ml.blueprint.trusted_endpoints import derive, labelled
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.steps import cluster_settings
 from opensearch_ml.steps.cluster_settings import trusting
+from tests.support.doubles import as_hook
 
 URL, OTHER_URL = "https://api.example.com/v2/chat", "https://api.example.com/v1/chat"
 NEEDED = [(derive(URL, {}), URL)]
@@ -51,7 +52,7 @@ def fail(hook: Hook) -> str:
     """Return the evidence of what failed."""
 
     def block() -> None:
-        with trusting(hook, NEEDED):  # type: ignore[arg-type]
+        with trusting(as_hook(hook), NEEDED):
             assert OURS in hook.trusted
             raise RequestRefused("the candidate is refused", evidence="401", fix="correct it")
 
@@ -80,7 +81,7 @@ def test_what_a_connector_needs_by_then_stays() -> None:
 
 def test_what_serves_in_the_end_stays_trusted() -> None:
     hook = Hook([])
-    with trusting(hook, NEEDED):  # type: ignore[arg-type]
+    with trusting(as_hook(hook), NEEDED):
         pass
     assert hook.trusted == [OURS]
 

@@ -13,12 +13,12 @@ ROLE = "arn:aws:iam::111122223333:role/path/models"
 
 
 @pytest.mark.parametrize("role_arn", [ROLE, "arn:aws-cn:iam::111122223333:role/a+b=c,d.e@f-g"])
-def test_a_mark_survives_being_written(role_arn):
+def test_a_mark_survives_being_written(role_arn: str) -> None:
     mark = SessionMark(role_arn, NOON, NOON + timedelta(hours=1))
     assert SessionMark.parse(str(mark)) == mark
 
 
-def test_a_mark_is_readable():
+def test_a_mark_is_readable() -> None:
     mark = SessionMark(ROLE, NOON, NOON + timedelta(hours=1))
     assert str(mark) == f"assume_role:{ROLE}:2026-11-21T12:00:00.250Z/2026-11-21T13:00:00.250Z"
 
@@ -37,10 +37,10 @@ def test_a_mark_is_readable():
         f"assume_role:{ROLE}:2026-11-21T12:00:00Z/soon",
     ],
 )
-def test_what_is_no_mark_of_a_session_is_none(mark):
+def test_what_is_no_mark_of_a_session_is_none(mark: object) -> None:
     assert SessionMark.parse(mark) is None
 
 
-def test_a_part_of_its_life():
+def test_a_part_of_its_life() -> None:
     mark = SessionMark(ROLE, NOON, NOON + timedelta(hours=1))
     assert mark.part(0.5) == NOON + timedelta(minutes=30)
