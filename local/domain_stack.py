@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from local.airflow_standalone import free_port
-from local.aws_account.principals import ACCOUNT_ID
 from local.aws_account.process import REGION, AwsAccount
+from local.aws_account.root_user import ACCOUNT_ID
 from local.domain_gateway.process import DomainGateway, start_domain_gateway
 from local.model_endpoints.keys import save_keys
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints

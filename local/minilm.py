@@ -86,12 +86,14 @@ class MiniLM:
         return (weights @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, width)
 
     def _dense(self, name: str, x: Array) -> Array:
-        return x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        dense: Array = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
+        return dense
 
     def _norm(self, name: str, x: Array) -> Array:
         centred = x - x.mean(-1, keepdims=True)
         scaled = centred / np.sqrt((centred * centred).mean(-1, keepdims=True) + np.float32(1e-12))
-        return scaled * self._weights[f"{name}.LayerNorm.weight"] + self._weights[f"{name}.LayerNorm.bias"]
+        normed: Array = scaled * self._weights[f"{name}.LayerNorm.weight"] + self._weights[f"{name}.LayerNorm.bias"]
+        return normed
 
 
 @functools.cache
@@ -115,4 +117,5 @@ def _gelu(x: Array) -> Array:
     t = 1 / (1 + np.float32(0.3275911) * z)
     series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     erf = np.sign(x) * (1 - series * np.exp(-z * z))
-    return x * (1 + erf) / 2
+    gelu: Array = x * (1 + erf) / 2
+    return gelu

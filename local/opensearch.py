@@ -29,8 +29,8 @@ from local.certificates import Certificates, issue_certificates
 from local.distribution import CACHE_VARIABLE, DEFAULT_VERSION, Layout, cache_folder, lay_out, locked, make_folder
 from local.distribution_download import say
 from local.errors import ClusterNotHealthy, ClusterStartError
-from local.opensearch_config import ADMIN, PROXY_AUTH_DOMAIN, NodeSettings, security_config, write_config
-from local.opensearch_node import Node, Ports
+from local.opensearch_config import ADMIN, PROXY_AUTH_DOMAIN, NodeSettings, Ports, security_config, write_config
+from local.opensearch_node import Node
 
 PREFERRED_PORT = 9200
 TRANSPORT_OFFSET = 100

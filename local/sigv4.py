@@ -20,7 +20,7 @@ from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 from starlette.datastructures import Headers
 
-from local.model_endpoints.keys import AwsKey
+from local.aws_key import AwsKey
 
 MAX_SKEW = timedelta(minutes=5)
 

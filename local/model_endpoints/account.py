@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from local.model_endpoints.keys import AwsKey
+from local.aws_key import AwsKey
 
 _TIMEOUT_S = 10.0
 

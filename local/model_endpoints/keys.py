@@ -11,26 +11,16 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from local.model_endpoints.account import Account
+from local.aws_key import AwsKey
+from local.model_endpoints.account import Account
 
 KEY_FAMILIES = ("openai", "cohere", "google", "aleph_alpha", "yandex")  # those with API keys of their own
 NO_CREDENTIAL = "none"  # stands in the records for a request that carried no credential at all
 
 _FINGERPRINT_CHARACTERS = 12
-
-
-@dataclass(frozen=True)
-class AwsKey:
-    """A key pair for Signature V4; with a session token it is a temporary one, valid only together with it."""
-
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
 
 
 class AcceptedKeys:

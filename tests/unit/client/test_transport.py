@@ -14,7 +14,7 @@ from botocore.credentials import ReadOnlyCredentials
 from opensearchpy import OpenSearch
 from starlette.datastructures import Headers
 
-from local.model_endpoints.keys import AwsKey
+from local.aws_key import AwsKey
 from local.sigv4 import SignatureError, SignedRequest, verify
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.client import connection

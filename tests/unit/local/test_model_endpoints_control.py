@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local.model_endpoints.keys import NO_CREDENTIAL, AwsKey, aws_fingerprint, bearer_fingerprint
+from local.aws_key import AwsKey
+from local.model_endpoints.keys import NO_CREDENTIAL, aws_fingerprint, bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
 from local.model_endpoints.recorder import RecordedRequest, Recorder
 

@@ -17,7 +17,7 @@ from opensearchpy import RequestsAWSV4SignerAuth
 from requests_aws4auth import AWS4Auth
 from starlette.datastructures import Headers
 
-from local.model_endpoints.keys import AwsKey
+from local.aws_key import AwsKey
 from local.sigv4 import SignatureError, SignatureMismatch, SignedRequest, verify
 
 HOST = "127.0.0.1:9443"
