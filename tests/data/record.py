@@ -1,7 +1,8 @@
-"""Record what this commit keeps in Airflow, in a cluster and in AWS: ``python -m tests.data.record``.
+"""Record what this commit keeps in Airflow, in a cluster and in AWS: ``python -m tests.data.record VERSION``.
 
-Three stacks start one after the other and are deleted. It takes about 15 minutes. The folder of the version has the
-blueprints; the recording is written beside them.
+Three stacks start one after the other and are deleted, which takes about 20 minutes. The folder of the version has the
+blueprints (for a new version, copy those of the last one); the recording is written beside them. What was recorded for
+a version is never recorded again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from tests.data.recording.neutral import write
 from tests.data.recording.self_managed import Recording, record_self_managed
 
 DATA = Path(__file__).parent
-VERSION = "0.1.0"
 NEWEST, OLDER = "3.6.0", "2.19.1"
 PARTS = ("self-managed", "older", "domain")
 
@@ -30,20 +30,20 @@ def main(arguments: list[str]) -> None:
     :param arguments: of the command line.
     """
     parser = argparse.ArgumentParser(prog="python -m tests.data.record", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
-    parser.add_argument("--version", default=VERSION, help="name of the folder with the blueprints")
+    parser.add_argument("version", help="name of the folder with the blueprints")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be given several times")
     given = parser.parse_args(arguments)
-    to = DATA / given.version
+    to, parts = DATA / given.version, given.part or PARTS
     with TemporaryDirectory(prefix="recorder-") as folder:
-        if "self-managed" in given.parts:
+        if "self-managed" in parts:
             whole = record_self_managed(Path(folder, "newest"), to, NEWEST, whole=True)
             write_airflow(to / "airflow", whole)
             write(to / f"cluster-{NEWEST}.json", whole.cluster)
             write(to / "aws-credentials.json", whole.aws)
-        if "older" in given.parts:
+        if "older" in parts:
             older = record_self_managed(Path(folder, "older"), to, OLDER, whole=False)
             write(to / f"cluster-{OLDER}.json", older.cluster)
-        if "domain" in given.parts:
+        if "domain" in parts:
             domain = record_domain(Path(folder, "domain"), to)
             write_airflow(to / "airflow-domain", domain)
             write(to / f"domain-{NEWEST}.json", domain.cluster)

@@ -48,11 +48,12 @@ def documents(cluster: Cluster, blueprints: Iterable[str], *, extra: Iterable[st
 
 
 def settings(cluster: Cluster) -> Document:
-    """Return the persistent settings and the role mapping that we write."""
+    """Return the persistent settings and the role mapping that we write, and the cluster's UUID, which a salt needs."""
     mapping = cluster.request("GET", "/_plugins/_security/api/rolesmapping/ml_full_access")
     return {
         "settings": cluster.get("/_cluster/settings?flat_settings=true")["persistent"],
         "role_mapping": mapping.json() if mapping.ok else None,
+        "cluster_uuid": cluster.get("/")["cluster_uuid"],
     }
 
 
