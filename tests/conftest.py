@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-# Airflow reads its home when it is first imported, which is while tests are collected: before that, it must be one of
-# this session's own.
-if "OPENSEARCH_ML_TESTS" not in os.environ:
-    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
-        del os.environ[name]
-    AIRFLOW_HOME = tempfile.mkdtemp(prefix="opensearch-ml-airflow-")
-    os.environ.update(
-        OPENSEARCH_ML_TESTS="running",
-        AIRFLOW_HOME=AIRFLOW_HOME,
-        AIRFLOW__CORE__DAGS_FOLDER=str(REPOSITORY / "dags"),
-        AIRFLOW__CORE__PLUGINS_FOLDER=str(REPOSITORY / "plugins"),
-        AIRFLOW__CORE__LOAD_EXAMPLES="False",
-        AIRFLOW__OPENSEARCH_ML__TARGETS_FOLDER=str(Path(AIRFLOW_HOME, "targets")),
-    )
-    Path(AIRFLOW_HOME, "targets").mkdir()
-
-from local.distribution import VERSIONS  # noqa: E402
-from local.model_endpoints.process import ModelEndpoints, start_model_endpoints  # noqa: E402
-from local.opensearch import OpenSearchCluster  # noqa: E402
-from tests.support.cluster import OPENAI_KEY, Cluster  # noqa: E402
+from local.distribution import VERSIONS
+from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
+from local.opensearch import OpenSearchCluster
+from tests.support.airflow_home import AIRFLOW_HOME
+from tests.support.cluster import OPENAI_KEY, Cluster
 
 
 @pytest.fixture(scope="session", autouse=True)
 def airflow_home() -> Iterator[Path]:
     """The AIRFLOW_HOME of this session; it goes with it."""
-    home = Path(os.environ["AIRFLOW_HOME"])
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
+    yield AIRFLOW_HOME
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
 _started: dict[str, Cluster] = {}

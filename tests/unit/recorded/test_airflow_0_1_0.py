@@ -18,9 +18,6 @@ from airflow.sdk.serde import deserialize
 
 from opensearch_ml import assets, links
 from opensearch_ml.assets import MODELS, asset_of, fleet_of, noted, was_announced
-from opensearch_ml.fleet.applied import Applied, Outcome
-from opensearch_ml.fleet.approved import Approved
-from opensearch_ml.fleet.changes import Change, Difference, Kind
 from opensearch_ml.operators import fleet, owed
 from opensearch_ml.operators.fleet import (
     APPROVED,
@@ -35,11 +32,14 @@ from opensearch_ml.operators.fleet_summary import OpenSearchSummarizeFleetOperat
 from opensearch_ml.operators.handover import FAILURE
 from opensearch_ml.operators.owed import OWED, Owed
 from opensearch_ml.operators.rotation import STANDINGS, OpenSearchSummarizeRotationsOperator
+from opensearch_ml.reconcile.approval import Approved
+from opensearch_ml.reconcile.results import Applied, Outcome
+from opensearch_ml.resources.changes import Change, Difference, Kind
 from opensearch_ml.rotation import summary
 from opensearch_ml.rotation.schedule import next_run
 from opensearch_ml.sensors import OpenSearchDeployTaskSensor
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
-from tests.unit.recorded.recording import DOMAIN, SELF_MANAGED, RecordedRun, Recording
+from tests.support.recorded import DOMAIN, SELF_MANAGED, RecordedRun, Recording
 
 RECORDING = Recording("0.1.0")
 PROVISION_TASKS = ("preflight", "connector", "model_group", "model", "deploy", "deployed")

@@ -8,21 +8,22 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import fingerprint, policies
-from opensearch_ml.arns import DomainArn
-from opensearch_ml.aws_secrets import Secret
-from opensearch_ml.blueprint import Blueprint
-from opensearch_ml.fleet.look import look_at_fleet
-from opensearch_ml.iam_role import IamRole, is_policy_for, role_for
-from opensearch_ml.rotation.look import look
+from opensearch_ml.base.arns import OPENSEARCH_SERVICE, DomainArn
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.credentials import fingerprint
+from opensearch_ml.credentials.secrets_manager import Secret
+from opensearch_ml.iam import policies
+from opensearch_ml.iam.role import IamRole, is_policy_for, role_for
+from opensearch_ml.iam.role_client import RoleInIam
+from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.rotation.read import look
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.key_notes import KeyNotes, key_of, tag_name
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
-from opensearch_ml.rotation.sources.session_mark import SessionMark
-from opensearch_ml.rotation.sources.user_in_iam import UserInIam
-from opensearch_ml.steps.role_in_iam import RoleInIam
-from tests.unit.recorded.recording import SECOND, AwsAt, ClusterAt, Document, Recording
+from opensearch_ml.rotation.sources.session_label import SessionMark
+from opensearch_ml.rotation.sources.user_client import UserInIam
+from tests.support.recorded import SECOND, AwsAt, ClusterAt, Document, Recording
 
 RECORDING = Recording("0.1.0")
 DOMAIN = "arn:aws:es:us-east-1:123456789012:domain/search"
@@ -66,8 +67,8 @@ def test_the_tag_tells_whether_we_created_a_role(name: str, is_ours: bool, tmp_p
 def test_our_trust_statement_is_recognised_and_complete(name: str, tmp_path: Path) -> None:
     role = role_of(name, tmp_path)
     trust = recorded_role("provisioned", role)["AssumeRolePolicyDocument"]
-    assert policies.trust_problem(trust, policies.SERVICE, role.domain) is None
-    assert policies.trust_warning(trust, policies.SERVICE) is None
+    assert policies.trust_problem(trust, OPENSEARCH_SERVICE, role.domain) is None
+    assert policies.trust_warning(trust, OPENSEARCH_SERVICE) is None
     assert policies.with_trust(trust, role.domain, role.services) == trust
     left = policies.without_trust(trust, role.domain)
     assert left

@@ -8,24 +8,25 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml import canonical, fingerprint, trusted_endpoints
-from opensearch_ml.catalog import Catalog
-from opensearch_ml.fleet import adoption
-from opensearch_ml.fleet.changes import Kind, Plan
-from opensearch_ml.fleet.desired import Desired
-from opensearch_ml.fleet.found import Fleet, blueprint_of, is_canary
-from opensearch_ml.fleet.look import look_at_cluster, look_at_fleet
-from opensearch_ml.fleet.others import look_at_others
-from opensearch_ml.fleet.plan import plan
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.target import differing_settings
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.credentials import fingerprint
+from opensearch_ml.importing.from_cluster import look_at_others
+from opensearch_ml.reconcile.desired import Desired
+from opensearch_ml.reconcile.plan import plan
+from opensearch_ml.resources import adoption, canonical
+from opensearch_ml.resources.changes import Kind, Plan
+from opensearch_ml.resources.inventory import Fleet, blueprint_of, is_canary
+from opensearch_ml.resources.read import look_at_cluster, look_at_fleet
+from opensearch_ml.resources.rotation_state import CLAIMED, Move, Situation, next_move
 from opensearch_ml.rotation.lease import Lease, LeaseLost
-from opensearch_ml.rotation.look import look
-from opensearch_ml.rotation.situation import CLAIMED, Move, Situation, next_move
+from opensearch_ml.rotation.read import look
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
 from opensearch_ml.steps.model import delete_model_group, released
-from opensearch_ml.targets import differing_settings
-from tests.unit.recorded.recording import BY_HAND, FIRST, NEWEST, OLDER, SECOND, ClusterAt, Document, Recording
+from tests.support.recorded import BY_HAND, FIRST, NEWEST, OLDER, SECOND, ClusterAt, Document, Recording
 
 RECORDING = Recording("0.1.0")
 LIVING = ("adopted", "chat", "embedding", "inside", "plain")

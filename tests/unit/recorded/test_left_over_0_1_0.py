@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from opensearch_ml import credentials, fingerprint, trusted_endpoints
-from opensearch_ml.catalog import Catalog
-from opensearch_ml.fleet import adoption
-from opensearch_ml.fleet.changes import Kind
-from opensearch_ml.fleet.desired import Desired
-from opensearch_ml.fleet.found import Cluster
-from opensearch_ml.fleet.look import look_at_fleet
-from opensearch_ml.fleet.plan import plan
-from opensearch_ml.rotation.look import look
-from opensearch_ml.rotation.situation import Move, next_move
+from opensearch_ml.blueprint import trusted_endpoints
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.credentials import fingerprint, resolver
+from opensearch_ml.reconcile.desired import Desired
+from opensearch_ml.reconcile.plan import plan
+from opensearch_ml.resources import adoption
+from opensearch_ml.resources.changes import Kind
+from opensearch_ml.resources.inventory import Cluster
+from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.resources.rotation_state import Move, next_move
+from opensearch_ml.rotation.read import look
 from opensearch_ml.steps import connector as connectors
-from opensearch_ml.targets import Target
-from tests.unit.recorded.recording import BY_HAND, FIRST, SECOND, Recording
+from tests.support.recorded import BY_HAND, FIRST, SECOND, Recording
 
 RECORDING = Recording("0.1.0")
 
@@ -32,7 +33,7 @@ def catalog(tmp_path: Path) -> Catalog:
 def test_a_new_connector_would_carry_the_same_fingerprint(catalog: Catalog) -> None:
     cluster = RECORDING.cluster("fleet")
     [connector] = connectors.ours(cluster.hook, "embedding")
-    assert connectors.mark_of(connector) == credentials.mark(catalog.blueprint("embedding"), cluster.hook, FIRST)
+    assert connectors.mark_of(connector) == resolver.mark(catalog.blueprint("embedding"), cluster.hook, FIRST)
 
 
 def test_what_a_dead_run_left_belongs_to_that_run(catalog: Catalog) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.recorded.recording import Recording
+from tests.support.recorded import Recording
 
 RECORDING = Recording("0.1.0")
 FILES = sorted(RECORDING.folder.rglob("*.json"))

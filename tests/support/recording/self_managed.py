@@ -17,11 +17,11 @@ from local.airflow_standalone import ENDED, DagRun
 from local.aws_account.process import AwsAccount
 from local.model_endpoints.keys import bearer_fingerprint
 from local.stack import Stack
-from tests.conftest import Cluster
-from tests.data.recording import cluster_documents
-from tests.data.recording.cluster_documents import Moment, Watcher, documents, is_claimed, is_switched, is_tested
-from tests.data.recording.neutral import neutral
-from tests.data.recording.stacks import (
+from tests.support.cluster import Cluster
+from tests.support.recording import cluster_documents
+from tests.support.recording.cluster_documents import Moment, Watcher, documents, is_claimed, is_switched, is_tested
+from tests.support.recording.neutral import neutral
+from tests.support.recording.stacks import (
     FIRST,
     PROVISION,
     RECONCILE,

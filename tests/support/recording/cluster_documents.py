@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from tests.conftest import Cluster
+from tests.support.cluster import Cluster
 
 CLAIMED = "claimed"
 CREDENTIAL, BLUEPRINT, RUN = (f"opensearch_ml_{name}" for name in ("credential", "blueprint", "run"))

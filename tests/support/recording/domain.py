@@ -10,12 +10,12 @@ import yaml
 
 from local.aws_account.process import AwsAccount
 from local.domain_stack import DomainStack
-from tests.conftest import Cluster
-from tests.data.recording import cluster_documents
-from tests.data.recording.cluster_documents import documents
-from tests.data.recording.neutral import neutral
-from tests.data.recording.self_managed import Recording
-from tests.data.recording.stacks import PROVISION, TEARDOWN, Runs, ports_of, running
+from tests.support.cluster import Cluster
+from tests.support.recording import cluster_documents
+from tests.support.recording.cluster_documents import documents
+from tests.support.recording.neutral import neutral
+from tests.support.recording.self_managed import Recording
+from tests.support.recording.stacks import PROVISION, TEARDOWN, Runs, ports_of, running
 
 ROLES = {"role": "opensearch-sagemaker-role", "existing_role": "opensearch-comprehend-role"}
 THEIR_TRUST = {

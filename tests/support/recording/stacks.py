@@ -19,7 +19,7 @@ from local.airflow_standalone import REPOSITORY, AirflowStandalone, DagRun
 from local.model_endpoints.keys import save_keys
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
-from tests.data.recording.airflow_rows import AirflowRows
+from tests.support.recording.airflow_rows import AirflowRows
 
 FIRST, SECOND, REFUSED = (f"sk-recorded-{name}-no-real-key" for name in ("first", "second", "refused"))
 ENDPOINTS_PORT = 18790

@@ -1,4 +1,4 @@
-"""Record what this commit keeps in Airflow, in a cluster and in AWS: ``python -m tests.data.record VERSION``.
+"""Record what this commit keeps in Airflow, in a cluster and in AWS: ``python -m tests.support.recording VERSION``.
 
 Three stacks start one after the other and are deleted, which takes about 20 minutes. The folder of the version has the
 blueprints (for a new version, copy those of the last one); the recording is written beside them. What was recorded for
@@ -8,18 +8,19 @@ a version is never recorded again.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.data.recording.domain import record_domain
-from tests.data.recording.neutral import write
-from tests.data.recording.self_managed import Recording, record_self_managed
+from tests.support.airflow_home import AIRFLOW_HOME
+from tests.support.recording.domain import record_domain
+from tests.support.recording.neutral import write
+from tests.support.recording.self_managed import Recording, record_self_managed
+from tests.support.repository import REPOSITORY
 
-DATA = Path(__file__).parent
+DATA = REPOSITORY / "tests" / "data"
 NEWEST, OLDER = "3.6.0", "2.19.1"
 PARTS = ("self-managed", "older", "domain")
 
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> None:
 
     :param arguments: of the command line.
     """
-    parser = argparse.ArgumentParser(prog="python -m tests.data.record", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.support.recording", description=__doc__)
     parser.add_argument("version", help="name of the folder with the blueprints")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be given several times")
     given = parser.parse_args(arguments)
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> None:
             write_airflow(to / "airflow-domain", domain)
             write(to / f"domain-{NEWEST}.json", domain.cluster)
             write(to / "iam.json", domain.aws)
-    shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)  # made by tests.conftest
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
 def write_airflow(folder: Path, recording: Recording) -> None:
