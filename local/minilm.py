@@ -83,7 +83,8 @@ class MiniLM:
         scores += (1 - mask[:, None, None, :]) * np.float32(-1e9)  # padding is not attended to
         weights = np.exp(scores - scores.max(3, keepdims=True))
         weights /= weights.sum(3, keepdims=True)
-        return (weights @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, width)
+        attended: Array = (weights @ heads("value")).transpose(0, 2, 1, 3).reshape(batch, length, width)
+        return attended
 
     def _dense(self, name: str, x: Array) -> Array:
         dense: Array = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]

@@ -178,7 +178,7 @@ def _canonical_queries(query: str) -> list[str]:
     return list(dict.fromkeys((query, encoded)))
 
 
-class _Recomputation(SigV4Auth):
+class _Recomputation(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     """botocore chooses the headers to sign; here the client has chosen them."""
 
     signed_by_client: HTTPHeaders

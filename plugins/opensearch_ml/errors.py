@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class OpenSearchMLError(Exception):
@@ -52,7 +53,7 @@ class OpenSearchMLError(Exception):
     def __str__(self) -> str:
         return f"{self.cause}\n  evidence: {self.evidence}\n  fix: {self.fix}"
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions cross process borders by pickle, whose default would pass the keywords by position.
         return _rebuild, (type(self), self.cause, self.evidence, self.fix)
 
@@ -126,7 +127,7 @@ class _InvalidFile(Final):
             return super().__str__()
         return _numbered(self.cause, [f"{f.where}: {f.problem}\nfix: {f.fix}" for f in self.findings])
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.source, self.findings)
 
 
@@ -164,7 +165,7 @@ class PreflightFailed(Final):
     def __str__(self) -> str:
         return _numbered(self.cause, [str(problem) for problem in self.problems])
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.problems)
 
 

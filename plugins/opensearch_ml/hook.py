@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ from opensearch_ml.base import secret_patterns
 from opensearch_ml.base.secret_masking import KnownSecrets
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.client import connection
+from opensearch_ml.client.documents import CallerDoc, ConnectorDoc, ModelDoc, ModelGroupDoc, TaskDoc
 from opensearch_ml.errors import (
     CredentialsExpired,
     InvalidConnection,
@@ -196,7 +197,7 @@ class OpenSearchMLHook(BaseHook):
         # The server uses them in this order of precedence, the last wins.
         return {**found.get("defaults", {}), **found.get("persistent", {}), **found.get("transient", {})}
 
-    def put_cluster_settings(self, settings: Mapping[str, Any]) -> None:
+    def put_cluster_settings(self, settings: Mapping[str, object]) -> None:
         """Write settings, each where it is in force. Source: ``PUT /_cluster/settings``.
 
         Persistent, unless somebody has set it transiently: that wins, and a persistent value would change nothing.
@@ -224,7 +225,7 @@ class OpenSearchMLHook(BaseHook):
 
     # ---- security
 
-    def authinfo(self) -> dict[str, Any]:
+    def authinfo(self) -> CallerDoc:
         """Return the caller as the cluster sees it: ``user_name``, ``backend_roles`` and ``roles``.
 
         Source: ``GET /_plugins/_security/authinfo``.
@@ -256,25 +257,26 @@ class OpenSearchMLHook(BaseHook):
         """Write a whole mapping; what is not in it is lost. Source: ``PUT …/rolesmapping/{role}``."""
         self._write(self.client.security.create_role_mapping, role=role, body=dict(mapping))
 
-    def patch_role_mapping(self, role: str, operations: list[dict[str, Any]]) -> None:
+    def patch_role_mapping(self, role: str, operations: Sequence[Mapping[str, object]]) -> None:
         """Apply JSON Patch operations. Source: ``PATCH …/rolesmapping/{role}``."""
         self._write(self.client.security.patch_role_mapping, role=role, body=operations)
 
     # ---- connectors
 
-    def create_connector(self, body: Mapping[str, Any]) -> str:
+    def create_connector(self, body: Mapping[str, object]) -> str:
         """Create a connector and return its id. Source: ``POST …/connectors/_create``."""
-        return self._write(self.client.plugins.ml.create_connector, body=dict(body))["connector_id"]
+        return str(self._write(self.client.plugins.ml.create_connector, body=dict(body))["connector_id"])
 
-    def get_connector(self, connector_id: str) -> dict[str, Any] | None:
-        """Return a connector without its credential, or None. Source: ``GET …/connectors/{id}``."""
-        return self._get(self.client.plugins.ml.get_connector, connector_id=connector_id)
+    def get_connector(self, connector_id: str) -> ConnectorDoc | None:
+        """Return a connector with its ``id`` and without its credential, or None. Source: ``GET …/connectors/{id}``."""
+        found: ConnectorDoc | None = self._get(self.client.plugins.ml.get_connector, connector_id=connector_id)
+        return found
 
-    def search_connectors(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_connectors(self, query: Mapping[str, object]) -> list[ConnectorDoc]:
         """Return connectors, each with its ``id``, oldest first. Source: ``POST …/connectors/_search``."""
         return self._search(self.client.plugins.ml.search_connectors, query)
 
-    def update_connector(self, connector_id: str, body: Mapping[str, Any]) -> None:
+    def update_connector(self, connector_id: str, body: Mapping[str, object]) -> None:
         """Change a connector that no deployed model uses; keys of ``credential`` and ``parameters`` are merged.
 
         Source: ``PUT …/connectors/{id}``.
@@ -287,11 +289,11 @@ class OpenSearchMLHook(BaseHook):
 
     # ---- model groups
 
-    def create_model_group(self, body: Mapping[str, Any]) -> str:
+    def create_model_group(self, body: Mapping[str, object]) -> str:
         """Create a model group and return its id. Source: ``POST …/model_groups/_register``."""
-        return self._write(self.client.plugins.ml.register_model_group, body=dict(body))["model_group_id"]
+        return str(self._write(self.client.plugins.ml.register_model_group, body=dict(body))["model_group_id"])
 
-    def search_model_groups(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_model_groups(self, query: Mapping[str, object]) -> list[ModelGroupDoc]:
         """Return model groups, each with its ``id``, oldest first. Source: ``POST …/model_groups/_search``."""
         return self._search(self.client.plugins.ml.search_model_group, query)
 
@@ -301,21 +303,22 @@ class OpenSearchMLHook(BaseHook):
 
     # ---- models
 
-    def register_model(self, body: Mapping[str, Any]) -> str:
+    def register_model(self, body: Mapping[str, object]) -> str:
         """Register a remote model and return its id. Source: ``POST …/models/_register``, synchronous for remote."""
-        return self._write(self.client.plugins.ml.register_model, body=dict(body))["model_id"]
+        return str(self._write(self.client.plugins.ml.register_model, body=dict(body))["model_id"])
 
-    def get_model(self, model_id: str) -> dict[str, Any] | None:
-        """Return a model, or None. Source: ``GET …/models/{id}``."""
-        return self._get(self.client.plugins.ml.get_model, model_id=model_id)
+    def get_model(self, model_id: str) -> ModelDoc | None:
+        """Return a model with its ``id``, or None. Source: ``GET …/models/{id}``."""
+        found: ModelDoc | None = self._get(self.client.plugins.ml.get_model, model_id=model_id)
+        return found
 
-    def search_models(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
         """Return models, each with its ``id``, oldest first. Source: ``POST …/models/_search``."""
         # The index also holds the chunks of local models.
         whole = {"bool": {"filter": [dict(query)], "must_not": [{"exists": {"field": "chunk_number"}}]}}
         return self._search(self.client.plugins.ml.search_models, whole)
 
-    def update_model(self, model_id: str, body: Mapping[str, Any]) -> None:
+    def update_model(self, model_id: str, body: Mapping[str, object]) -> None:
         """Change fields of a model. Source: ``PUT …/models/{id}``."""
         self._write(self.client.plugins.ml.update_model, model_id=model_id, body=dict(body))
 
@@ -328,13 +331,13 @@ class OpenSearchMLHook(BaseHook):
 
         Source: ``POST …/models/{id}/_deploy``.
         """
-        return self._write(self.client.plugins.ml.deploy_model, model_id=model_id)["task_id"]
+        return str(self._write(self.client.plugins.ml.deploy_model, model_id=model_id)["task_id"])
 
     def undeploy_model(self, model_id: str) -> None:
         """Undeploy a model; one that is not deployed stays so. Source: ``POST …/models/{id}/_undeploy``."""
         self._write(self.client.plugins.ml.undeploy_model, model_id=model_id)
 
-    def predict(self, model_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def predict(self, model_id: str, parameters: Mapping[str, object]) -> dict[str, Any]:
         """Return a model's answer. Sent once: a predict may cost money. Source: ``POST …/models/{id}/_predict``."""
         return self._write(self.client.plugins.ml.predict_model, model_id=model_id, body={"parameters": parameters})
 
@@ -350,11 +353,12 @@ class OpenSearchMLHook(BaseHook):
 
     # ---- tasks
 
-    def get_task(self, task_id: str) -> dict[str, Any] | None:
-        """Return an ML task, or None. Source: ``GET …/tasks/{id}``."""
-        return self._get(self.client.plugins.ml.get_task, task_id=task_id)
+    def get_task(self, task_id: str) -> TaskDoc | None:
+        """Return an ML task with its ``id``, or None. Source: ``GET …/tasks/{id}``."""
+        found: TaskDoc | None = self._get(self.client.plugins.ml.get_task, task_id=task_id)
+        return found
 
-    def search_tasks(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_tasks(self, query: Mapping[str, object]) -> list[TaskDoc]:
         """Return ML tasks, each with its ``id``, oldest first. Source: ``POST …/tasks/_search``."""
         return self._search(self.client.plugins.ml.search_tasks, query)
 
@@ -370,7 +374,7 @@ class OpenSearchMLHook(BaseHook):
             self.aws.renew(ended)
             return self._send(call, arguments)
 
-    def _send(self, call: Callable[..., T], arguments: dict[str, Any]) -> T:
+    def _send(self, call: Callable[..., T], arguments: Mapping[str, object]) -> T:
         # Imported with the client: opensearch-py would cost every parse of a DAG file half a second.
         from opensearchpy.exceptions import SerializationError, TransportError
 
@@ -395,13 +399,13 @@ class OpenSearchMLHook(BaseHook):
     def _read(self, call: Callable[..., T], **arguments: Any) -> T:
         return persistently(lambda: self._write(call, **arguments), attempts=READ_ATTEMPTS)
 
-    def _get(self, call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any] | None:
+    def _get(self, call: Callable[..., Any], **by_id: str) -> Any:
         try:
-            return self._read(call, **arguments)
+            return {**self._read(call, **by_id), "id": next(iter(by_id.values()))}
         except NotFound:
             return None
 
-    def _search(self, call: Callable[..., Any], query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _search(self, call: Callable[..., Any], query: Mapping[str, object]) -> list[Any]:
         found = self._read(call, body={"query": dict(query), "size": MAX_HITS})["hits"]
         hits = [{**hit["_source"], "id": hit["_id"]} for hit in found["hits"]]
         if len(hits) == MAX_HITS and found["total"]["relation"] != "eq":

@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
-from airflow.sdk.module_loading import import_string
+from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]  # re-exported without __all__
 
 log = logging.getLogger(__name__)
 

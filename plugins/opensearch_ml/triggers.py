@@ -36,7 +36,7 @@ class OpenSearchDeployTaskTrigger(BaseTrigger):
         until_s: float,
         poll_interval_s: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow gives it no types
         self.opensearch_conn_id = opensearch_conn_id
         self.model_id = model_id
         self.deploy_task_id = deploy_task_id
@@ -72,7 +72,7 @@ class OpenSearchDeployTaskTrigger(BaseTrigger):
                 yield _told(error)
                 return
             if seen.done:
-                yield TriggerEvent({"status": "success", "state": seen.state})
+                yield _event({"status": "success", "state": seen.state})
                 return
 
     @cached_property
@@ -95,4 +95,8 @@ class OpenSearchDeployTaskTrigger(BaseTrigger):
 def _told(error: OpenSearchMLError) -> TriggerEvent:
     # The class does not cross over to the worker; whether a retry may help does.
     told = {"cause": error.cause, "evidence": error.evidence, "fix": error.fix}
-    return TriggerEvent({"status": "error", "transient": isinstance(error, Transient), **told})
+    return _event({"status": "error", "transient": isinstance(error, Transient), **told})
+
+
+def _event(payload: dict[str, str | bool]) -> TriggerEvent:
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow gives it no types

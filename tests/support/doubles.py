@@ -45,7 +45,7 @@ class ClusterDouble:
 
     def get_task(self, task_id: str) -> dict[str, Any] | None:
         state = self.task[min(self.looks, len(self.task) - 1)]
-        return {"state": state, "error": self.error} if state else None
+        return {"id": task_id, "state": state, "error": self.error} if state else None
 
     def get_model(self, model_id: str) -> dict[str, Any] | None:
         time.sleep(self.answer_s)
@@ -53,7 +53,7 @@ class ClusterDouble:
         self.looks += 1
         if isinstance(state, OpenSearchMLError):
             raise state
-        return {"model_state": state, "current_worker_node_count": 1, "planning_worker_node_count": 2}
+        return {"id": model_id, "model_state": state, "current_worker_node_count": 1, "planning_worker_node_count": 2}
 
     def search_tasks(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"id": TASK}]

@@ -126,7 +126,7 @@ class ClusterAt:
 
     def _get(self, kind: str, object_id: str) -> Document | None:
         found = self.moment[kind].get(object_id)
-        return dict(found["get"]) if found else None
+        return {**found["get"], "id": object_id} if found else None  # as the hook does
 
 
 def _fits(found: Document, query: Document) -> bool:

@@ -135,7 +135,8 @@ class AwsAccess:
     @property
     def region_name(self) -> str | None:
         """The region of the clients; None if nobody names one."""
-        return self._connected()[0].region_name
+        region_name: str | None = self._connected()[0].region_name
+        return region_name
 
     def renew(self, ended: CredentialsExpired) -> None:
         """Forget the session: the next use reads the connection again, and assumes its role again."""

@@ -320,16 +320,17 @@ def translate(
 def server_words(info: Any) -> str:
     """Return what an error body says: ``type: reason`` of its root cause and what caused it, or its text."""
     if isinstance(info, str):
+        text = info.strip()
         try:
-            info = json.loads(info)
+            info = json.loads(text)
         except ValueError:
-            return info.strip()
+            return text
     if not isinstance(info, dict):
         return str(info)
     error = info.get("error", info)
     if not isinstance(error, dict):
         return str(error)
-    causes = [cause for cause in error.get("root_cause") or [] if isinstance(cause, dict)] or [error]
+    causes: list[dict[str, Any]] = [c for c in error.get("root_cause") or [] if isinstance(c, dict)] or [error]
     if "reason" in causes[0]:
         words = f"{causes[0].get('type', 'error')}: {causes[0]['reason']}"
         deeper = error.get("caused_by")

@@ -16,6 +16,7 @@ from typing import Any
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.blueprint import loader, placeholders, writer
 from opensearch_ml.catalog import catalog
+from opensearch_ml.client.documents import ModelGroupDoc
 from opensearch_ml.errors import Finding
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.importing import to_blueprint
@@ -75,7 +76,7 @@ def look_at_others(hook: OpenSearchMLHook, patterns: Sequence[str] = ()) -> Othe
 
 def others(
     fleet: Fleet,
-    groups: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, ModelGroupDoc],
     place: Place,
     patterns: Sequence[str] = (),
     domain_arn: DomainArn | None = None,
@@ -111,7 +112,7 @@ def others(
 
 
 def _standing(
-    fleet: Fleet, groups: Mapping[str, Mapping[str, Any]], patterns: Sequence[str], leave_out: Callable[[str], None]
+    fleet: Fleet, groups: Mapping[str, ModelGroupDoc], patterns: Sequence[str], leave_out: Callable[[str], None]
 ) -> Iterator[Standing]:
     for model in fleet.models:
         if is_canary(model) or fleet.owner(model) or fleet.is_in_our_group(model):
@@ -130,7 +131,7 @@ def _standing(
         if str(connector.get("protocol")).startswith("mcp_"):
             yield found
         elif patterns and _is_meant(found, "", patterns):
-            yield Standing(connector, {"name": connector.get("name")})
+            yield Standing(connector, {"name": connector.get("name", "")})
         else:
             leave_out(
                 f"connector {connector['id']} ({connector.get('name')}): no model uses it, so there is nothing to "

@@ -22,6 +22,7 @@ from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.models import Action, ClientConfig, Connector
 from opensearch_ml.blueprint.registration import Model
 from opensearch_ml.checks import aws
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.importing import smoke_test
 from opensearch_ml.importing.docs.connector import SERVERS_OWN, ordered
 from opensearch_ml.importing.docs.secrets import AWS_FIELDS, UNKNOWN_PLATFORM, Secrets, host_of, platform
@@ -64,9 +65,9 @@ class Standing:
     :param group: the model's group; None if it could not be seen.
     """
 
-    connector: Mapping[str, Any]
-    model: Mapping[str, Any] | None = None
-    group: Mapping[str, Any] | None = None
+    connector: ConnectorDoc
+    model: ModelDoc | None = None
+    group: ModelGroupDoc | None = None
 
     @property
     def name(self) -> str:
@@ -245,9 +246,7 @@ def _of_certificates(connector: Mapping[str, Any], secrets: Secrets) -> dict[str
     return {key: {"conn_id": conn_id, "field": f"extra.{key}"} for key in keys if key not in secrets.credential}
 
 
-def _model(
-    held: Mapping[str, Any], group: Mapping[str, Any] | None, name: str, place: Place, note: Note
-) -> dict[str, Any]:
+def _model(held: Mapping[str, Any], group: ModelGroupDoc | None, name: str, place: Place, note: Note) -> dict[str, Any]:
     told: dict[str, Any] = {"name": held["name"]} if held.get("name") != name else {}
     told |= {key: value for key in MODEL_FIELDS if (value := held.get(key)) not in (None, "", {}, [])}
     if told.get("is_enabled") is True:

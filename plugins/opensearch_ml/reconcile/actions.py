@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
+from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.client import states
+from opensearch_ml.client.documents import Doc
 from opensearch_ml.credentials import resolver
 from opensearch_ml.credentials.secrets_manager import access_for
 from opensearch_ml.errors import Conflict, NotFound
@@ -176,14 +177,14 @@ def swap(applying: Applying, blueprint: Blueprint, turn: Turn | None = None) -> 
 
 def _adopt_connector(applying: Applying, blueprint: Blueprint, connector_id: str, known: str | None) -> str:
     # No model uses an MCP connector, so it takes a PUT, which adds our marks to its parameters.
-    marks = {canonical.MARK_OWNER: adoption.OWNER, canonical.MARK_BLUEPRINT: blueprint.name}
+    marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: blueprint.name}
     if known:
         marks[canonical.MARK_CREDENTIAL] = known
     persistently(lambda: applying.hook.update_connector(connector_id, {"parameters": marks}))
     return f"connector {connector_id} is ours by its parameters; nothing else was written"
 
 
-def _there(found: dict[str, Any] | None, what: str) -> dict[str, Any]:
+def _there(found: Doc | None, what: str) -> Doc:
     if found is None:
         raise NotFound(f"{what} is gone", evidence="GET -> 404", fix="run again: the next plan sees it")
     return found

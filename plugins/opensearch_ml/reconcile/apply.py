@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from opensearch_ml.client.budget import Budget
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import Final, OpenSearchMLError, Transient, Unreachable
 from opensearch_ml.reconcile import actions, pruning
@@ -287,7 +288,7 @@ class _Stage:
     def model_id(self, what: str) -> str:
         return str((self.models[what] or {}).get("id") or "")
 
-    def model_of(self, what: str) -> Mapping[str, Any] | None:
+    def model_of(self, what: str) -> ModelDoc | None:
         blueprint = self.planned.blueprints.get(what)
         if blueprint is None or blueprint.connector.is_mcp:
             return None

@@ -14,6 +14,7 @@ from typing import Any
 
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGroupDoc
 from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
@@ -23,7 +24,7 @@ from opensearch_ml.resources.bodies import GROUP_MARK
 from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.steps.connector import OneConnector
 from opensearch_ml.steps.model import OneModel, ensure_model_group
-from opensearch_ml.steps.once import Each, Found, Maker, create_each_once
+from opensearch_ml.steps.once import Each, Maker, create_each_once
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _with_connectors(hook: OpenSearchMLHook, making: Mapping[str, Making], each:
         if not one.blueprint.inline
     }
 
-    def look() -> dict[str, list[Found]]:
+    def look() -> dict[str, list[ConnectorDoc]]:
         found = _ours(hook, kinds)
         return {name: kinds[name].agreeing(ones) for name, ones in found.items()}
 
@@ -117,21 +118,18 @@ def _with_connectors(hook: OpenSearchMLHook, making: Mapping[str, Making], each:
 def _with_groups(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Each) -> Made:
     first = {one.blueprint.group_name: one.blueprint for one in making.values() if not one.blueprint.connector.is_mcp}
 
-    def look() -> dict[str, list[Found]]:
+    def look() -> dict[str, list[ModelGroupDoc]]:
         found = hook.search_model_groups({"terms": {"name.keyword": sorted(first)}})
         return {name: [group for group in found if group.get("name") == name] for name in first}
 
-    outcome = create_each_once(
-        {
-            name: Maker(
-                partial(hook.create_model_group, bodies.model_group(blueprint)),
-                lambda loser: hook.delete_model_group(loser["id"]),
-            )
-            for name, blueprint in first.items()
-        },
-        look,
-        each,
-    )
+    makers: dict[str, Maker[ModelGroupDoc]] = {
+        name: Maker(
+            partial(hook.create_model_group, bodies.model_group(blueprint)),
+            lambda loser: hook.delete_model_group(loser["id"]),
+        )
+        for name, blueprint in first.items()
+    }
+    outcome = create_each_once(makers, look, each)
     for name, told in outcome.items():
         if isinstance(told, OpenSearchMLError):
             # It knows why a group that nobody finds cannot be created.
@@ -142,7 +140,7 @@ def _with_groups(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Eac
     }
 
 
-def _group_by_itself(hook: OpenSearchMLHook, blueprint: Blueprint) -> tuple[Found, bool]:
+def _group_by_itself(hook: OpenSearchMLHook, blueprint: Blueprint) -> tuple[ModelGroupDoc, bool]:
     return {"id": ensure_model_group(hook, blueprint).id}, False
 
 
@@ -152,14 +150,14 @@ def _with_models(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Eac
         for name, one in making.items()
     }
 
-    def look() -> dict[str, list[Found]]:
+    def look() -> dict[str, list[ModelDoc]]:
         names = sorted({one.blueprint.model_name for one in making.values()})
         models = hook.search_models({"terms": {"name.keyword": names}})
         connectors = [one for ones in _ours(hook, making).values() for one in ones]
         groups = hook.search_model_groups({"ids": {"values": sorted({one.group_id for one in making.values()})}})
         marked = frozenset(group["id"] for group in groups if GROUP_MARK in (group.get("description") or ""))
         fleet = Fleet(connectors, models, hook.version, marked)
-        return {name: [dict(model) for model in fleet.models_of(one.blueprint)] for name, one in making.items()}
+        return {name: fleet.models_of(one.blueprint) for name, one in making.items()}
 
     # Registers into one group collide, so a group's are made one after the other.
     by_group: dict[str, list[str]] = {}
@@ -177,7 +175,7 @@ def _with_models(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Eac
     return {name: _given(outcome[name], one, "model_id") for name, one in making.items()}
 
 
-def _ours(hook: OpenSearchMLHook, names: Iterable[str]) -> dict[str, list[Found]]:
+def _ours(hook: OpenSearchMLHook, names: Iterable[str]) -> dict[str, list[ConnectorDoc]]:
     wanted = sorted(names)
     owner = {"term": {f"parameters.{canonical.MARK_OWNER}": OWNER}}
     of_them = {"terms": {f"parameters.{canonical.MARK_BLUEPRINT}": wanted}}
@@ -185,7 +183,7 @@ def _ours(hook: OpenSearchMLHook, names: Iterable[str]) -> dict[str, list[Found]
     return {name: [one for one in found if one["parameters"][canonical.MARK_BLUEPRINT] == name] for name in wanted}
 
 
-def _given(told: tuple[Found, bool] | Exception, one: Making, field: str) -> Making | Exception:
+def _given(told: tuple[Doc, bool] | Exception, one: Making, field: str) -> Making | Exception:
     return told if isinstance(told, Exception) else replace(one, **{field: str(told[0]["id"])})  # type: ignore[arg-type]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client import states
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.reconcile import missing
 from opensearch_ml.reconcile.desired import Desired
@@ -102,7 +102,7 @@ def _under_way(blueprint: Blueprint, found: Situation, view: View) -> Change | N
     return None
 
 
-def _fields(blueprint: Blueprint, model: Mapping[str, Any]) -> Iterator[Change]:
+def _fields(blueprint: Blueprint, model: ModelDoc) -> Iterator[Change]:
     if differences := diff.of_model(blueprint, model):
         yield Change(Kind.UPDATE, blueprint.name, "", differences, (str(model["id"]),))
 
@@ -137,7 +137,7 @@ def _connector(blueprint: Blueprint, found: Situation, view: View) -> Iterator[C
         yield Change(Kind.CLEAN, blueprint.name, "a rotation left it behind", (), canaries, left)
 
 
-def _deployment(blueprint: Blueprint, model: Mapping[str, Any], now_ms: int) -> Iterator[Change]:
+def _deployment(blueprint: Blueprint, model: ModelDoc, now_ms: int) -> Iterator[Change]:
     state, models = str(model.get("model_state")), (str(model["id"]),)
     setting = blueprint.model.deploy_setting
     if state in states.MODEL_DEPLOYED:
@@ -202,11 +202,11 @@ def _with_credential(change: Change, blueprint: Blueprint, view: View) -> Change
     return change
 
 
-def _since_s(model: Mapping[str, Any], now_ms: int) -> float:
+def _since_s(model: ModelDoc, now_ms: int) -> float:
     return max(0.0, (now_ms - int(model.get("last_updated_time") or 0)) / 1000)
 
 
-def _blocked(blueprint: Blueprint, model: Mapping[str, Any], why: str, fix: str) -> Change:
+def _blocked(blueprint: Blueprint, model: ModelDoc, why: str, fix: str) -> Change:
     return Change(Kind.BLOCKED, blueprint.name, why, models=(str(model.get("id")),), fix=fix)
 
 

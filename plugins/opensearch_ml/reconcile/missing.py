@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.resources import adoption, canonical, diff
 from opensearch_ml.resources.adoption import Adopted
 from opensearch_ml.resources.changes import Change, Difference, Kind
@@ -43,7 +41,7 @@ def change(blueprint: Blueprint, fleet: Fleet, adopt: str | None) -> Change:
     return Change(Kind.CREATE, name, why, connectors=made)
 
 
-def connector(blueprint: Blueprint, fleet: Fleet, model: Mapping[str, Any]) -> Change:
+def connector(blueprint: Blueprint, fleet: Fleet, model: ModelDoc) -> Change:
     """Return what is to be done for a model of ours that uses no connector of ours."""
     name, model_id = blueprint.name, str(model.get("id"))
     if mismatch := _other_kind(blueprint, model):
@@ -72,7 +70,7 @@ def mcp(blueprint: Blueprint, fleet: Fleet, adopt: str | None) -> Change:
     return Change(Kind.ADOPT, name, "others made its connector", differences, connectors=(adopt,))
 
 
-def _adopt(blueprint: Blueprint, fleet: Fleet, model: Mapping[str, Any]) -> Change:
+def _adopt(blueprint: Blueprint, fleet: Fleet, model: ModelDoc) -> Change:
     name, model_id = blueprint.name, str(model["id"])
     if mismatch := _other_kind(blueprint, model):
         return Change(
@@ -105,7 +103,7 @@ def _credential(blueprint: Blueprint) -> Difference:
     return Difference("credential", UNREADABLE, REPLACED if blueprint.supplied else AS_REFERRED)
 
 
-def _other_kind(blueprint: Blueprint, model: Mapping[str, Any]) -> str:
+def _other_kind(blueprint: Blueprint, model: ModelDoc) -> str:
     """Tell that one has an internal connector and the other a standalone one, which no request changes."""
     if bool(model.get("connector")) == blueprint.inline:
         return ""
@@ -114,7 +112,7 @@ def _other_kind(blueprint: Blueprint, model: Mapping[str, Any]) -> str:
     return f"has {has} connector, where the blueprint has {wants} one"
 
 
-def _set_inline(model: Mapping[str, Any]) -> str:
+def _set_inline(model: ModelDoc) -> str:
     return f"write `inline: {str(bool(model.get('connector'))).lower()}` into the blueprint"
 
 

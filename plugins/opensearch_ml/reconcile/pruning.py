@@ -8,12 +8,12 @@ only was adopted, loses our mark and nothing else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
-from typing import Any
 
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.client import states
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import Final
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources.bodies import GROUP_MARK
@@ -34,7 +34,6 @@ def prune(hook: OpenSearchMLHook, change: Change) -> list[str]:
     for model_id in change.models:
         if (model := hook.get_model(model_id)) is None:
             continue
-        model = {**model, "id": model_id}
         if models.released(hook, model):
             told.append(f"model {model_id} was adopted: its mark is removed, and it stays")
             continue
@@ -45,7 +44,7 @@ def prune(hook: OpenSearchMLHook, change: Change) -> list[str]:
     return told + [f"group {one} deleted" for one in _delete_empty(hook, filter(None, groups))]
 
 
-def delete_model(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> None:
+def delete_model(hook: OpenSearchMLHook, model: ModelDoc) -> None:
     """Disable, undeploy and delete a model; if the cluster keeps it, it is given back as it was.
 
     :param model: as GET returns it, with its ``id``.
@@ -78,7 +77,7 @@ def trusted_for(fleet: Fleet, changes: Iterable[Change]) -> set[str]:
     }
 
 
-def _urls(connector: Mapping[str, Any]) -> list[str]:
+def _urls(connector: ConnectorDoc) -> list[str]:
     own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
     return [url for url in own if url]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.reconcile.approval import Approved
 from opensearch_ml.reconcile.diff_blueprint import DEPLOYING
 from opensearch_ml.reconcile.results import Outcome
@@ -27,7 +26,7 @@ class Decision:
     ask: bool = False
 
 
-def decide(one: Approved, plan: Plan, model: Mapping[str, Any] | None) -> Decision:
+def decide(one: Approved, plan: Plan, model: ModelDoc | None) -> Decision:
     """Tell what is to be done of an approval.
 
     What a killed try of the run has begun reads otherwise than what was approved, and is gone on with all the same.
@@ -59,6 +58,6 @@ def decide(one: Approved, plan: Plan, model: Mapping[str, Any] | None) -> Decisi
     return Decision(now)
 
 
-def _has_begun_to_deploy(one: Approved, model: Mapping[str, Any] | None) -> bool:
+def _has_begun_to_deploy(one: Approved, model: ModelDoc | None) -> bool:
     asked = {Kind.CREATE.value, Kind.REDEPLOY.value} & set(one.kinds)
     return bool(asked) and (model or {}).get("model_state") in DEPLOYING

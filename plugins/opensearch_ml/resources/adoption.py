@@ -14,11 +14,10 @@ left to whoever made it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from opensearch_ml.base.owner import OWNER
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.credentials import fingerprint
 from opensearch_ml.resources import canonical
 
@@ -41,7 +40,7 @@ class Adopted:
     known: str | None = None
 
 
-def read(model: Mapping[str, Any]) -> Adopted | None:
+def read(model: ModelDoc) -> Adopted | None:
     """Return what an adopted model says of itself; None if it was not adopted."""
     found = MARK.search(str(model.get("description") or ""))
     if found is None:
@@ -67,7 +66,7 @@ def plain(description: str | None) -> str:
     return MARK.sub("", description or "").strip()
 
 
-def as_ours(connector: Mapping[str, Any], adopted: Adopted) -> dict[str, Any]:
+def as_ours(connector: ConnectorDoc, adopted: Adopted) -> ConnectorDoc:
     """Return the connector of an adopted model with the marks that one of ours has, to be compared like one."""
     marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: adopted.blueprint, canonical.MARK_OTHERS: "true"}
     if adopted.known:

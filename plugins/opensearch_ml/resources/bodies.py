@@ -12,6 +12,7 @@ from typing import Any
 
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.resources import adoption, canonical
 
 GROUP_MARK = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
@@ -47,7 +48,7 @@ def model(
     return body | {"connector_id": connector_id}
 
 
-def model_update(body: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+def model_update(body: Mapping[str, Any], found: ModelDoc) -> dict[str, Any]:
     """Return the body that mends what differs in a model's own fields; its connector is not looked at.
 
     The description of an adopted model keeps the mark by which it is ours.
@@ -74,4 +75,4 @@ def holds(found: Any, wanted: Any) -> bool:
         return wanted is True  # 2.19 does not store is_enabled: true
     if isinstance(wanted, (int, float)) and not isinstance(wanted, bool) and found is not None:
         return float(found) == float(wanted)
-    return found == wanted
+    return bool(found == wanted)

@@ -13,6 +13,7 @@ from typing import Any
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.credentials import fingerprint
 
 MARK_OWNER = "opensearch_ml_owner"
@@ -66,7 +67,7 @@ def client_defaults(version: tuple[int, ...]) -> dict[str, Any]:
 def differences(
     blueprint: Blueprint,
     credential: Mapping[str, str],
-    found: Mapping[str, Any],
+    found: ConnectorDoc,
     version: tuple[int, ...],
     *,
     accepts: Callable[[str | None], bool] | None = None,
@@ -83,13 +84,13 @@ def differences(
     return paths if right else tuple(sorted([*paths, "credential"]))
 
 
-def definition_differences(blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int, ...]) -> tuple[str, ...]:
+def definition_differences(blueprint: Blueprint, found: ConnectorDoc, version: tuple[int, ...]) -> tuple[str, ...]:
     """Return what `differences` does, but for the credential; that takes no slow fingerprint."""
     return tuple(path for path, _, _ in definition_changes(blueprint, found, version))
 
 
 def definition_changes(
-    blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int, ...]
+    blueprint: Blueprint, found: ConnectorDoc, version: tuple[int, ...]
 ) -> tuple[tuple[str, Any, Any], ...]:
     """Return what differs with its values: (dotted path, what the server has, what the blueprint says), by path.
 
@@ -132,7 +133,7 @@ def _canonical(connector: Mapping[str, Any], version: tuple[int, ...]) -> dict[s
     return body
 
 
-def _default_access(connector: Mapping[str, Any]) -> str:
+def _default_access(connector: Mapping[str, object]) -> str:
     # Where access control is off, the server gives back none, and takes none.
     return "restricted" if connector.get("backend_roles") or connector.get("add_all_backend_roles") else "private"
 

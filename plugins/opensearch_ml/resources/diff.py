@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.resources import adoption, bodies, canonical, masking
 from opensearch_ml.resources.changes import Difference
 
 
-def of_definition(
-    blueprint: Blueprint, connector: Mapping[str, Any], version: tuple[int, ...]
-) -> tuple[Difference, ...]:
+def of_definition(blueprint: Blueprint, connector: ConnectorDoc, version: tuple[int, ...]) -> tuple[Difference, ...]:
     """Return what differs in a connector's definition; the credential is not asked."""
     return tuple(
         Difference(path, masking.value(path, found), masking.value(path, wanted))
@@ -28,7 +27,7 @@ def of_credential(mark: str | None) -> Difference:
     return Difference("credential", masking.mark(mark), "new value")
 
 
-def of_model(blueprint: Blueprint, model: Mapping[str, Any]) -> tuple[Difference, ...]:
+def of_model(blueprint: Blueprint, model: ModelDoc) -> tuple[Difference, ...]:
     """Return what differs in a model's own fields, as ``model.…``; the mark of an adopted one is no difference."""
     body = bodies.model(blueprint, model_group_id="", credential={}, known=bodies.NO_MARK)
     differing = bodies.model_update(body, model)

@@ -10,11 +10,10 @@ from typing import Any
 
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGroupDoc
 from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.resources import adoption, canonical
 from opensearch_ml.resources.rotation_state import CANARY_PREFIX, Situation, canary_name, situation
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Fleet:
     :param groups: ids of the model groups that carry our mark, of those that were asked for.
     """
 
-    connectors: Sequence[Document]
-    models: Sequence[Document]
+    connectors: Sequence[ConnectorDoc]
+    models: Sequence[ModelDoc]
     version: tuple[int, ...]
     groups: frozenset[str] = frozenset()
 
@@ -44,23 +43,23 @@ class Fleet:
         if models and (foreign := self._adopted_connector(models[0])) and "id" in foreign:
             connectors = sorted([*connectors, foreign], key=_age)
         model = models[0] if models else None
-        if model and model.get("connector"):
-            model = {**model, "connector": self.serving_connector(model)}
+        if model and model.get("connector") and (serving := self.serving_connector(model)):
+            model = {**model, "connector": serving}
         return situation(blueprint, model, connectors, self.canaries_of(blueprint.name), self.version)
 
-    def canaries_of(self, blueprint_name: str) -> list[Document]:
+    def canaries_of(self, blueprint_name: str) -> list[ModelDoc]:
         """Return the models through which a rotation tests for a blueprint, oldest first."""
         return self._named.get(canary_name(blueprint_name), [])
 
-    def connectors_of(self, blueprint_name: str) -> list[Document]:
+    def connectors_of(self, blueprint_name: str) -> list[ConnectorDoc]:
         """Return the connectors that we made for a blueprint, oldest first."""
         return self._ours.get(blueprint_name, [])
 
-    def made_from(self, blueprint_name: str) -> list[Document]:
+    def made_from(self, blueprint_name: str) -> list[ModelDoc]:
         """Return the models that are for a blueprint, whatever their own name is; oldest first, no canaries."""
         return self._owned.get(blueprint_name, [])
 
-    def models_of(self, blueprint: Blueprint) -> list[Document]:
+    def models_of(self, blueprint: Blueprint) -> list[ModelDoc]:
         """Return the models of a blueprint: a serving one first, then the oldest; more than one is a duplicate."""
         owned = self.made_from(blueprint.name)
         known = [one for one in owned if one.get("name") == blueprint.model_name or adoption.read(one)]
@@ -76,11 +75,11 @@ class Fleet:
             known = renamed if len(renamed) == 1 else []
         return sorted(known, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
 
-    def strangers(self, model_name: str) -> list[Document]:
+    def strangers(self, model_name: str) -> list[ModelDoc]:
         """Return the models of a name that are not ours, oldest first; of a blueprint that has none of its own."""
         return [one for one in self._named.get(model_name, ()) if not self.owner(one)]
 
-    def orphans(self, wanted: Iterable[str]) -> dict[str, tuple[list[Document], list[Document]]]:
+    def orphans(self, wanted: Iterable[str]) -> dict[str, tuple[list[ModelDoc], list[ConnectorDoc]]]:
         """Return what is ours and wanted no more: (models, connectors) by the name of its blueprint.
 
         :param wanted: names of blueprints. A model that somebody else made on one of our connectors is not ours.
@@ -91,7 +90,7 @@ class Fleet:
             for name in rest
         }
 
-    def lost(self, model_names: set[str]) -> list[Document]:
+    def lost(self, model_names: set[str]) -> list[ModelDoc]:
         """Return the models in our groups whose connector is gone, and with it what tells their blueprint.
 
         :param model_names: that are wanted.
@@ -102,75 +101,75 @@ class Fleet:
             if self._is_bare(one) and self.connector_in(one) is None and one.get("name") not in model_names
         ]
 
-    def owner(self, model: Document) -> str:
+    def owner(self, model: ModelDoc) -> str:
         """Return the name of the blueprint that a model is for, by its connector or by itself; empty if not ours."""
         told = adoption.read(model)
         return self._by_connector(model) or (told.blueprint if told else "")
 
-    def connector_in(self, model: Document) -> Document | None:
+    def connector_in(self, model: ModelDoc) -> ConnectorDoc | None:
         """Return the connector that a model uses, standalone or internal; None if it is gone."""
         return model.get("connector") or self._by_id.get(str(model.get("connector_id")))
 
-    def serving_connector(self, model: Document) -> Document | None:
+    def serving_connector(self, model: ModelDoc) -> ConnectorDoc | None:
         """Return the connector that a model uses; of an adopted one, with the marks that its model carries for it."""
         return self._adopted_connector(model) or self.connector_in(model)
 
-    def model(self, model_id: str) -> Document | None:
+    def model(self, model_id: str) -> ModelDoc | None:
         """Return the model of an id."""
         return next((model for model in self.models if model["id"] == model_id), None)
 
-    def connector(self, connector_id: str) -> Document | None:
+    def connector(self, connector_id: str) -> ConnectorDoc | None:
         """Return the connector of an id."""
         return self._by_id.get(connector_id)
 
-    def users(self, connector_id: str) -> list[Document]:
+    def users(self, connector_id: str) -> list[ModelDoc]:
         """Return the models that use a connector."""
         return self._users.get(connector_id, [])
 
-    def is_others(self, model: Document) -> bool:
+    def is_others(self, model: ModelDoc) -> bool:
         """Tell whether a model was adopted, and has the connector of whoever made it still: its mark alone is ours."""
         return adoption.read(model) is not None and not self._by_connector(model)
 
-    def is_in_our_group(self, model: Document) -> bool:
+    def is_in_our_group(self, model: ModelDoc) -> bool:
         """Tell whether a model is in a group that carries our mark."""
         return model.get("model_group_id") in self.groups
 
-    def _by_connector(self, model: Document) -> str:
+    def _by_connector(self, model: ModelDoc) -> str:
         connector = self.connector_in(model)
         return blueprint_of(connector) if connector else ""
 
-    def _is_bare(self, model: Document) -> bool:
+    def _is_bare(self, model: ModelDoc) -> bool:
         # What its connector said is lost with it, or somebody has given it another one; its group still tells.
         return self.is_in_our_group(model) and not is_canary(model) and not self.owner(model)
 
-    def _is_ours(self, model: Document, blueprint_name: str) -> bool:
+    def _is_ours(self, model: ModelDoc, blueprint_name: str) -> bool:
         inside = model.get("connector") is not None or adoption.read(model) is not None
         return inside or self.is_in_our_group(model) or model.get("name") == blueprint_name
 
-    def _adopted_connector(self, model: Document) -> Document | None:
+    def _adopted_connector(self, model: ModelDoc) -> ConnectorDoc | None:
         told, connector = adoption.read(model), self.connector_in(model)
         if told is None or connector is None or blueprint_of(connector):
             return None
         return adoption.as_ours(connector, told)
 
     @cached_property
-    def _by_id(self) -> dict[str, Document]:
+    def _by_id(self) -> dict[str, ConnectorDoc]:
         return {one["id"]: one for one in self.connectors}
 
     @cached_property
-    def _ours(self) -> dict[str, list[Document]]:
+    def _ours(self) -> dict[str, list[ConnectorDoc]]:
         return _grouped((blueprint_of(one), one) for one in self.connectors)
 
     @cached_property
-    def _owned(self) -> dict[str, list[Document]]:
+    def _owned(self) -> dict[str, list[ModelDoc]]:
         return _grouped((self.owner(model), model) for model in self.models if not is_canary(model))
 
     @cached_property
-    def _named(self) -> dict[str, list[Document]]:
+    def _named(self) -> dict[str, list[ModelDoc]]:
         return _grouped((str(model.get("name")), model) for model in self.models)
 
     @cached_property
-    def _users(self) -> dict[str, list[Document]]:
+    def _users(self) -> dict[str, list[ModelDoc]]:
         return _grouped((str(model.get("connector_id") or ""), model) for model in self.models)
 
 
@@ -184,29 +183,29 @@ class Cluster:
     """
 
     fleet: Fleet
-    settings: Document = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     mappings: Mapping[str, Mapping[str, Sequence[str]]] | None = None
     unseen: tuple[str, ...] = ()
 
 
-def blueprint_of(connector: Document) -> str:
+def blueprint_of(connector: ConnectorDoc) -> str:
     """Return the name of the blueprint that a connector of ours is for; empty if it is not ours."""
     marks = connector.get("parameters") or {}
     return str(marks.get(canonical.MARK_BLUEPRINT, "")) if marks.get(canonical.MARK_OWNER) == OWNER else ""
 
 
-def is_canary(model: Document) -> bool:
+def is_canary(model: ModelDoc) -> bool:
     """Tell whether a model is one through which a rotation tests."""
     return str(model.get("name")).startswith(CANARY_PREFIX)
 
 
-def _grouped(pairs: Iterable[tuple[str, Document]]) -> dict[str, list[Document]]:
-    found: dict[str, list[Document]] = defaultdict(list)
+def _grouped(pairs: Iterable[tuple[str, Doc]]) -> dict[str, list[Doc]]:
+    found: dict[str, list[Doc]] = defaultdict(list)
     for key, one in pairs:
         if key:
             found[key].append(one)
     return {key: sorted(ones, key=_age) for key, ones in found.items()}
 
 
-def _age(one: Document) -> tuple[int, str]:
+def _age(one: ConnectorDoc | ModelDoc | ModelGroupDoc) -> tuple[int, str]:
     return int(one.get("created_time") or 0), str(one["id"])

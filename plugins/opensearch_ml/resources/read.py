@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.target import Target
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
@@ -68,7 +69,7 @@ def look_at_cluster(
 def _unclear_groups(fleet: Fleet, model_names: Mapping[str, str]) -> Sequence[str]:
     wanted = set(model_names.values())
 
-    def unclear(model: Mapping) -> bool:
+    def unclear(model: ModelDoc) -> bool:
         if owner := fleet.owner(model):
             return model.get("name") != model_names.get(owner)
         return model.get("name") in wanted or fleet.connector_in(model) is None

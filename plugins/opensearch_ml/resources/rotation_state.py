@@ -16,6 +16,7 @@ from typing import Any
 
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.resources import canonical
 
 CANARY_PREFIX = f"{OWNER}.canary."
@@ -75,7 +76,7 @@ class Situation:
     :param canaries: oldest first; more than one only if a register's answer was lost.
     """
 
-    model: Mapping[str, Any] | None
+    model: ModelDoc | None
     live: Connector | None
     candidates: tuple[Connector, ...] = ()
     retired: tuple[Connector, ...] = ()
@@ -137,9 +138,9 @@ def marks_of(connectors: Iterable[Connector]) -> list[str]:
 
 def situation(
     blueprint: Blueprint,
-    model: Mapping[str, Any] | None,
-    connectors: Iterable[Mapping[str, Any]],
-    canaries: Iterable[Mapping[str, Any]],
+    model: ModelDoc | None,
+    connectors: Iterable[ConnectorDoc],
+    canaries: Iterable[ModelDoc],
     version: tuple[int, ...],
 ) -> Situation:
     """Derive the roles.
@@ -181,7 +182,7 @@ def held_by(token: str, process: str, beat: int) -> str:
     return f"Tests a new connector, and is deleted after it, rotates for run {token}, beat {process}.{beat}"
 
 
-def connector(blueprint: Blueprint, found: Mapping[str, Any], version: tuple[int, ...]) -> Connector:
+def connector(blueprint: Blueprint, found: ConnectorDoc, version: tuple[int, ...]) -> Connector:
     """Read one of our connectors."""
     marks = found.get("parameters") or {}
     return Connector(
@@ -202,7 +203,7 @@ def _in_flight_s(config: Mapping[str, Any]) -> float:
     return read_s + (float(config.get("retry_timeout_seconds") or 30) if retries else 0.0)
 
 
-def _canary(model: Mapping[str, Any]) -> Canary:
+def _canary(model: ModelDoc) -> Canary:
     held = HELD_BY.search(model.get("description") or "")
     if held is None:
         return Canary(model["id"], model.get("connector_id", ""))

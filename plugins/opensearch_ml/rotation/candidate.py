@@ -181,7 +181,7 @@ def delete_connectors(hook: OpenSearchMLHook, ids: Iterable[str]) -> list[str]:
     return [str(outcome) for outcome in outcomes if outcome.action == "left"]
 
 
-def _create(hook: OpenSearchMLHook, body: dict[str, Any]) -> str:
+def _create(hook: OpenSearchMLHook, body: Mapping[str, object]) -> str:
     """Create a connector, if possible with an id that is never taken for another's.
 
     The server's in-use check, for DELETE and PUT alike, splits ids at the hyphen.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import OpenSearchMLError, RemoteCredentialRefused, RotationFailed
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources.rotation_state import Situation
@@ -36,9 +36,7 @@ def refused(
     )
 
 
-def nothing_to_rotate(
-    blueprint: Blueprint, found: Situation, made_from_it: Sequence[Mapping[str, Any]]
-) -> OpenSearchMLError:
+def nothing_to_rotate(blueprint: Blueprint, found: Situation, made_from_it: Sequence[ModelDoc]) -> OpenSearchMLError:
     """Return the error for a blueprint that has no model here, or one on a connector that is not ours.
 
     :param made_from_it: the models on its connectors (`steps.model.made_from`), which may have another name.
@@ -85,7 +83,7 @@ def untestable(blueprint: Blueprint, found: Situation) -> RotationFailed | None:
 
 def cannot_be_put(blueprint: Blueprint, found: Situation) -> RotationFailed | None:
     """Return the error for a change that an internal connector cannot take, whose PUT only adds keys, or None."""
-    model: Mapping = found.model or {}
+    model: ModelDoc = found.model or {}
     had = ((model.get("connector") or {}).get("parameters") or {}).keys() if blueprint.inline else ()
     ours = {canonical.MARK_OWNER, canonical.MARK_BLUEPRINT, *canonical.LOOSE_MARKS}
     removed = sorted(set(had) - blueprint.connector.parameters.keys() - ours)

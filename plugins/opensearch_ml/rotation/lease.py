@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources.rotation_state import HELD_BY, Situation, held_by
@@ -131,7 +132,7 @@ class Lease:
             raise LeaseLost(holder[0])
 
     def _holder_of(self, canary_id: str) -> tuple[str, str]:
-        found: dict[str, Any] = self._hook.get_model(canary_id) or {}
+        found: ModelDoc = self._hook.get_model(canary_id) or {}
         held = HELD_BY.search(found.get("description") or "")
         return (held["token"], held["process"]) if held else ("", "")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources.rotation_state import Situation, canary_name, situation
 from opensearch_ml.steps import connector as connectors
@@ -20,7 +19,7 @@ def look(hook: OpenSearchMLHook, blueprint: Blueprint) -> Situation:
     ours = connectors.ours(hook, blueprint.name)
     if len(ours) > 1:
         # A rotation is under way, or was killed: 2.19 refreshes its search after a create only, but GET has changes.
-        ours = [{**fresh, "id": one["id"]} for one in ours if (fresh := hook.get_connector(one["id"]))]
+        ours = [fresh for one in ours if (fresh := hook.get_connector(one["id"]))]
     model = found[0] if found else None
     if model and (others := connectors.foreign_connector(hook, model)):
         if others["id"]:
@@ -30,7 +29,7 @@ def look(hook: OpenSearchMLHook, blueprint: Blueprint) -> Situation:
     return situation(blueprint, model, ours, canaries(hook, blueprint.name), hook.version)
 
 
-def canaries(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+def canaries(hook: OpenSearchMLHook, blueprint_name: str) -> list[ModelDoc]:
     """Return a blueprint's canary models, oldest first, each as GET returns it."""
     found = hook.search_models({"term": {"name.keyword": canary_name(blueprint_name)}})
-    return [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
+    return [fresh for model in found if (fresh := hook.get_model(model["id"]))]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
@@ -30,7 +30,7 @@ class Switch:
         self,
         hook: OpenSearchMLHook,
         blueprint: Blueprint,
-        model: Mapping[str, Any],
+        model: ModelDoc,
         *,
         to: str,
         new: NextCredential | None,
@@ -89,7 +89,7 @@ class Switch:
     def _adopted_again(self) -> dict[str, str]:
         return {"description": self._model["description"]} if adoption.read(self._model) else {}
 
-    def _put(self, body: Mapping[str, Any]) -> None:
+    def _put(self, body: Mapping[str, object]) -> None:
         self.before = self._hook.predictors(self.model_id)
         self.tried = True  # the answer may be lost although it was done
         persistently(lambda: self._hook.update_model(self.model_id, body))
@@ -104,7 +104,7 @@ class Switch:
             )
         return connector_id
 
-    def _internal_forth(self) -> dict[str, Any]:
+    def _internal_forth(self) -> dict[str, object]:
         # Whole, with every key of the credential: without it the server encrypts what it has encrypted already.
         if not self._new or not self._new.credential:
             raise RotationFailed(
@@ -124,7 +124,7 @@ class Switch:
         body["parameters"][canonical.MARK_RUN] = self._token
         return {"connector": body}
 
-    def _internal_back(self) -> dict[str, Any]:
+    def _internal_back(self) -> dict[str, object]:
         if not self._previous:
             raise RotationFailed(
                 f"there is no way back for model {self.model_id}: its connector is internal, and nobody knows the old "
@@ -134,9 +134,10 @@ class Switch:
                 "(inline: false) always has a way back",
             )
         old = {key: value for key, value in self._inside.items() if key not in SERVER_FILLS}
-        old["parameters"] = {k: v for k, v in (old.get("parameters") or {}).items() if k != canonical.MARK_OTHERS}
+        labels = self._inside.get("parameters") or {}
+        old["parameters"] = {key: value for key, value in labels.items() if key != canonical.MARK_OTHERS}
         return {**old, "credential": dict(self._previous)}
 
     @property
-    def _inside(self) -> Mapping[str, Any]:
+    def _inside(self) -> ConnectorDoc:
         return self._model.get("connector") or {}

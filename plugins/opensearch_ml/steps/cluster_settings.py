@@ -7,13 +7,13 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from opensearch_ml.base.outcome import Changed, changed
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.placeholders import fill
 from opensearch_ml.blueprint.target import differing_settings
 from opensearch_ml.blueprint.trusted_endpoints import example_url
+from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.errors import Conflict, OpenSearchMLError, PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.retries import persistently
@@ -125,7 +125,7 @@ def urls_in_use(hook: OpenSearchMLHook) -> list[str]:
     return urls
 
 
-def _urls(connector: Mapping[str, Any]) -> list[str]:
+def _urls(connector: ConnectorDoc) -> list[str]:
     own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
     return [url for url in own if url]
 

@@ -9,6 +9,7 @@ from typing import Any
 from opensearch_ml.base.outcome import Action, Changed
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.credentials import resolver
 from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import InUse
@@ -43,7 +44,7 @@ class OneConnector:
         self._hook, self._blueprint, self._credential, self._supply = hook, blueprint, credential, supply
         self._known: dict[tuple[str, Any], tuple[str, ...]] = {}
 
-    def differences(self, found: Mapping[str, Any]) -> tuple[str, ...]:
+    def differences(self, found: ConnectorDoc) -> tuple[str, ...]:
         """Return in which paths one of ours differs from the blueprint."""
         # A fingerprint is slow on purpose: once per connector, as long as nobody changes it.
         key = (found["id"], found.get("last_updated_time"))
@@ -54,7 +55,7 @@ class OneConnector:
             )
         return self._known[key]
 
-    def agreeing(self, found: Iterable[Mapping[str, Any]]) -> list[Any]:
+    def agreeing(self, found: Iterable[ConnectorDoc]) -> list[ConnectorDoc]:
         """Return those of our connectors that do not differ."""
         return [one for one in found if not self.differences(one)]
 
@@ -70,7 +71,7 @@ class OneConnector:
             [mark_of(found) for found in ours(self._hook, self._blueprint.name)],
         )
 
-    def discard(self, loser: Mapping[str, Any]) -> None:
+    def discard(self, loser: ConnectorDoc) -> None:
         """Delete what `create` made, because another run's is older."""
         delete_if_unused(self._hook, loser["id"])
         if self._supply:
@@ -137,24 +138,24 @@ def delete_if_unused(hook: OpenSearchMLHook, connector_id: str) -> Changed:
     return Changed("connector", "deleted", connector_id)
 
 
-def ours(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+def ours(hook: OpenSearchMLHook, blueprint_name: str) -> list[ConnectorDoc]:
     """Return the connectors that we made for a blueprint, oldest first."""
     return hook.search_connectors(marked(blueprint_name))
 
 
-def adopted_models(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+def adopted_models(hook: OpenSearchMLHook, blueprint_name: str) -> list[ModelDoc]:
     """Return the models that were adopted for a blueprint, oldest first, each as GET returns it."""
     found = hook.search_models(adopted_for(blueprint_name))
-    fresh = [{**now, "id": model["id"]} for model in found if (now := hook.get_model(model["id"]))]
-    return [model for model in fresh if (told := adoption.read(model)) and told.blueprint == blueprint_name]
+    current = [fresh for model in found if (fresh := hook.get_model(model["id"]))]
+    return [model for model in current if (told := adoption.read(model)) and told.blueprint == blueprint_name]
 
 
-def adopted_for(blueprint_name: str) -> dict[str, Any]:
+def adopted_for(blueprint_name: str) -> dict[str, object]:
     """Return the query for models that were adopted for a blueprint; as it asks a text, it finds others too."""
     return {"match_phrase": {"description": f"{adoption.WORDS}: {blueprint_name}"}}
 
 
-def foreign_connector(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> dict[str, Any] | None:
+def foreign_connector(hook: OpenSearchMLHook, model: ModelDoc) -> ConnectorDoc | None:
     """Return the connector that an adopted model has from whoever made it, with the marks that the model has for it.
 
     :return: None if the model was not adopted, or has a connector of ours by now, or one that is gone; ``id`` is empty
@@ -163,28 +164,24 @@ def foreign_connector(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> dict[
     told = adoption.read(model)
     if told is None:
         return None
-    if inside := model.get("connector"):
-        connector, used = inside, ""
-    else:
-        used = str(model.get("connector_id"))
-        connector = hook.get_connector(used)
+    connector = model.get("connector") or hook.get_connector(str(model.get("connector_id")))
     if connector is None or is_ours(connector):
         return None
-    return adoption.as_ours({**connector, "id": used}, told)
+    return adoption.as_ours({**connector, "id": "" if model.get("connector") else connector["id"]}, told)
 
 
-def of_adopted_model(hook: OpenSearchMLHook, blueprint_name: str) -> dict[str, Any] | None:
+def of_adopted_model(hook: OpenSearchMLHook, blueprint_name: str) -> ConnectorDoc | None:
     """Return the standalone connector that others made for a blueprint's adopted model (`foreign_connector`)."""
     found = (foreign_connector(hook, model) for model in adopted_models(hook, blueprint_name))
     return next((one for one in found if one and one["id"]), None)
 
 
-def is_ours(connector: Mapping[str, Any]) -> bool:
+def is_ours(connector: ConnectorDoc) -> bool:
     """Tell whether a connector carries our mark."""
     return (connector.get("parameters") or {}).get(canonical.MARK_OWNER) == OWNER
 
 
-def marked(blueprint_name: str, parameters: str = "parameters") -> dict[str, Any]:
+def marked(blueprint_name: str, parameters: str = "parameters") -> dict[str, object]:
     """Return the query for what carries our marks of a blueprint.
 
     :param parameters: the field that has them; ``connector.parameters`` for the connector inside a model.
@@ -193,7 +190,7 @@ def marked(blueprint_name: str, parameters: str = "parameters") -> dict[str, Any
     return {"bool": {"filter": [{"term": {f"{parameters}.{key}": value}} for key, value in marks.items()]}}
 
 
-def provisioned(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+def provisioned(hook: OpenSearchMLHook, blueprint_name: str) -> list[ConnectorDoc]:
     """Return those of our connectors that are not a rotation's business, oldest first.
 
     A rotation's candidate has no tested credential yet, so it must not be taken for the blueprint's; and as long as a
@@ -208,7 +205,7 @@ def provisioned(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, A
     return [one for one in found if one["id"] in in_use or not (canaries or _by_rotation(one))]
 
 
-def mark_of(connector: Mapping[str, Any]) -> str | None:
+def mark_of(connector: ConnectorDoc) -> str | None:
     """Return what a connector carries in the place of its credential's fingerprint."""
     return (connector.get("parameters") or {}).get(canonical.MARK_CREDENTIAL)
 
@@ -218,7 +215,7 @@ def users_of(hook: OpenSearchMLHook, connector_id: str) -> list[str]:
     return [model["id"] for model in hook.search_models({"term": {"connector_id.keyword": connector_id}})]
 
 
-def _by_rotation(found: Mapping[str, Any]) -> bool:
+def _by_rotation(found: ConnectorDoc) -> bool:
     return canonical.MARK_RUN in (found.get("parameters") or {})
 
 

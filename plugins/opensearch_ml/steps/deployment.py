@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from opensearch_ml.base.outcome import Changed
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client import states
+from opensearch_ml.client.documents import ModelDoc, TaskDoc
 from opensearch_ml.errors import Conflict, DeployFailed, NotFound
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
@@ -153,7 +153,7 @@ def undeploy(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     return Changed(what, "updated", ", ".join(m["id"] for m in deployed), ("disabled and undeployed",))
 
 
-def _model(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any]:
+def _model(hook: OpenSearchMLHook, model_id: str) -> ModelDoc:
     found = hook.get_model(model_id)
     if found is None:
         raise NotFound(
@@ -164,12 +164,12 @@ def _model(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any]:
     return found
 
 
-def _nodes(model: dict[str, Any]) -> str:
+def _nodes(model: ModelDoc) -> str:
     planned = model.get("planning_worker_node_count")
     return f" on {model.get('current_worker_node_count') or 0} of {planned} nodes" if planned else ""
 
 
-def _failed(task: dict[str, Any] | None, model_id: str, seen: str) -> Deployment:
+def _failed(task: TaskDoc | None, model_id: str, seen: str) -> Deployment:
     evidence = _why(task, seen) if task else seen
     if _collided(task):
         # Whoever collided tries again; the model's state is theirs until then.
@@ -199,7 +199,7 @@ def _growing() -> Iterator[float]:
         pause_s = min(2 * pause_s, LOOK_AT_LEAST_EVERY_S)
 
 
-def _collided(task: dict[str, Any] | None) -> bool:
+def _collided(task: TaskDoc | None) -> bool:
     return any(words in str((task or {}).get("error")) for words in COLLISIONS)
 
 
@@ -210,7 +210,7 @@ def _running_task(hook: OpenSearchMLHook, model_id: str) -> str | None:
     return running[-1] if running else None
 
 
-def _last_failure(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any] | None:
+def _last_failure(hook: OpenSearchMLHook, model_id: str) -> TaskDoc | None:
     # A task that ended a moment ago is not searchable yet: its index refreshes once a second.
     for pause_s in (0.0, *TASK_REFRESH_S):
         time.sleep(pause_s)
@@ -220,13 +220,13 @@ def _last_failure(hook: OpenSearchMLHook, model_id: str) -> dict[str, Any] | Non
     return None
 
 
-def _deploy_tasks(hook: OpenSearchMLHook, model_id: str) -> list[dict[str, Any]]:
+def _deploy_tasks(hook: OpenSearchMLHook, model_id: str) -> list[TaskDoc]:
     return hook.search_tasks(
         {"bool": {"filter": [{"term": {"model_id": model_id}}, {"term": {"task_type": "DEPLOY_MODEL"}}]}}
     )
 
 
-def _why(task: dict[str, Any], seen: str) -> str:
+def _why(task: TaskDoc, seen: str) -> str:
     error = task.get("error")
     try:
         by_node = json.loads(error) if error else {}

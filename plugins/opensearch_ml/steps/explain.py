@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import re
-from typing import Any
 
 from opensearch_ml.aws import domain as domains
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.aws.policy_evaluation import decide
 from opensearch_ml.aws.refusals import ANONYMOUS, RefusedAction, refused_action
 from opensearch_ml.base.arns import OPENSEARCH_SERVICE, Arn, Principal, principal_of
+from opensearch_ml.client.documents import CallerDoc
 from opensearch_ml.errors import (
     AuthenticationFailed,
     NotFound,
@@ -101,7 +101,7 @@ def _not_mapped(error: OpenSearchMLError, hook: OpenSearchMLHook, permission: st
     )
 
 
-def how_to_map(info: dict[str, Any]) -> str:
+def how_to_map(info: CallerDoc) -> str:
     """Return who has to send what, so that a caller gets `ML_ROLE`.
 
     :param info: the caller as the cluster sees it, see ``OpenSearchMLHook.authinfo``.

@@ -8,6 +8,7 @@ from typing import Any
 
 from opensearch_ml.base.outcome import Changed
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ModelDoc, ModelGroupDoc
 from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.credentials import resolver
 from opensearch_ml.credentials.initial import Supply
@@ -29,7 +30,7 @@ def ensure_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     """
     name = blueprint.group_name
 
-    def look() -> list[dict[str, Any]]:
+    def look() -> list[ModelGroupDoc]:
         return hook.search_model_groups({"term": {"name.keyword": name}})
 
     if not (standing := look()):
@@ -86,7 +87,7 @@ class OneModel:
             [connectors.mark_of(model.get("connector") or {}) for model in ours(self._hook, self._blueprint)],
         )
 
-    def discard(self, loser: Mapping[str, Any]) -> None:
+    def discard(self, loser: ModelDoc) -> None:
         """Delete what `register` made, because another run's is older."""
         self._hook.delete_model(loser["id"])
         if self._supply:
@@ -168,7 +169,7 @@ def delete_models(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     return Changed(what, "deleted", ", ".join(model["id"] for model in found), told)
 
 
-def released(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> bool:
+def released(hook: OpenSearchMLHook, model: ModelDoc) -> bool:
     """Take the mark from an adopted model that has the connector of whoever made it still; its callers do not notice.
 
     :param model: as GET returns it.
@@ -181,7 +182,7 @@ def released(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> bool:
     return True
 
 
-def is_others(hook: OpenSearchMLHook, model: Mapping[str, Any]) -> bool:
+def is_others(hook: OpenSearchMLHook, model: ModelDoc) -> bool:
     """Tell whether a model was adopted, and has no connector of ours yet: of that one only the mark is ours."""
     if adoption.read(model) is None:
         return False
@@ -203,7 +204,7 @@ def delete_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     return Changed(f"model group {name}", "unchanged", details=("there is none",))
 
 
-def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
+def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[ModelDoc]:
     """Return the models that we registered for a blueprint, a serving one first, then the oldest.
 
     A model has no field for an owner on every server version: its connector tells, or else its group; an adopted one
@@ -216,12 +217,12 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     if not found:
         return []
     # An update is not searchable at once (2.19 refreshes after a create only), but GET has it.
-    current = [{**fresh, "id": model["id"]} for model in found if (fresh := hook.get_model(model["id"]))]
+    current = [fresh for model in found if (fresh := hook.get_model(model["id"]))]
     known = {connector["id"] for connector in connectors.ours(hook, blueprint.name)}
     groups = hook.search_model_groups({"term": {"name.keyword": blueprint.group_name}})
     marked = {group["id"] for group in groups if GROUP_MARK in (group.get("description") or "")}
 
-    def is_for_it(model: Mapping[str, Any]) -> bool:
+    def is_for_it(model: ModelDoc) -> bool:
         if (told := adoption.read(model)) and told.blueprint == blueprint.name:
             return True
         if model.get("name") != blueprint.model_name:
@@ -238,7 +239,7 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[dict[str, Any]]:
     )
 
 
-def made_from(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any]]:
+def made_from(hook: OpenSearchMLHook, blueprint_name: str) -> list[ModelDoc]:
     """Return the models on the connectors of a blueprint, whatever their own name is; no canaries.
 
     :param blueprint_name: as the connectors carry it; there need be no file of that name any more.
@@ -260,7 +261,7 @@ def made_from(hook: OpenSearchMLHook, blueprint_name: str) -> list[dict[str, Any
     ]
 
 
-def under_another_name(blueprint: Blueprint, standing: Iterable[Mapping[str, Any]]) -> InUse:
+def under_another_name(blueprint: Blueprint, standing: Iterable[ModelDoc]) -> InUse:
     """Return the error for a blueprint whose model stands under another name: a new one would leave that to itself.
 
     :param standing: what `made_from` returned.
@@ -274,7 +275,7 @@ def under_another_name(blueprint: Blueprint, standing: Iterable[Mapping[str, Any
     )
 
 
-def _uses(hook: OpenSearchMLHook, blueprint: Blueprint, model: Mapping[str, Any], connector_id: str | None) -> bool:
+def _uses(hook: OpenSearchMLHook, blueprint: Blueprint, model: ModelDoc, connector_id: str | None) -> bool:
     """Tell whether a model uses the connector, or one that a rotation has put in its place since it was looked up."""
     used = model.get("connector_id")
     return used == connector_id or used in [connector["id"] for connector in connectors.ours(hook, blueprint.name)]

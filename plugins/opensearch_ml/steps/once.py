@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Generic
 
+from opensearch_ml.client.documents import Doc
 from opensearch_ml.errors import Transient
 from opensearch_ml.retries import persistently
 
@@ -23,12 +24,10 @@ log = logging.getLogger(__name__)
 # Longer than an object takes from getting its creation time to being found by a search (measured: up to 0.1 s).
 SETTLE_S = 0.3
 
-Found = dict[str, Any]
-
 
 def create_once(
-    look: Callable[[], list[Found]], create: Callable[[], str], discard: Callable[[Found], object]
-) -> tuple[Found, bool]:
+    look: Callable[[], list[Doc]], create: Callable[[], str], discard: Callable[[Doc], object]
+) -> tuple[Doc, bool]:
     """Return the one object that `look` finds, creating it if there is none.
 
     :param look: returns what is there, oldest first.
@@ -37,7 +36,7 @@ def create_once(
     :return: (the object, whether this call created it).
     """
 
-    def attempt() -> tuple[Found, bool]:
+    def attempt() -> tuple[Doc, bool]:
         if found := look():
             return found[0], False
         created = create()
@@ -56,24 +55,24 @@ def create_once(
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class Maker(Generic[Doc]):
     """How one object is made, and its loser taken away: `create` and `discard` of `create_once`."""
 
     create: Callable[[], str]
-    discard: Callable[[Found], object]
+    discard: Callable[[Doc], object]
 
 
 Each = Callable[[Mapping[str, Callable[[], Any]]], dict[str, Any]]
 
 
 def create_each_once(
-    makers: Mapping[str, Maker],
-    look: Callable[[], Mapping[str, list[Found]]],
+    makers: Mapping[str, Maker[Doc]],
+    look: Callable[[], Mapping[str, list[Doc]]],
     each: Each,
     *,
     looked: bool = False,
     attempts: int = 5,
-) -> dict[str, tuple[Found, bool] | Exception]:
+) -> dict[str, tuple[Doc, bool] | Exception]:
     """Do what `create_once` does for many at once: one look for all, and one wait.
 
     :param makers: by whatever tells the objects apart.
@@ -82,7 +81,7 @@ def create_each_once(
     :param looked: whether it is known that nothing was there a moment ago.
     :return: what `create_once` returns for each, or the error that it raises.
     """
-    outcome: dict[str, tuple[Found, bool] | Exception] = {}
+    outcome: dict[str, tuple[Doc, bool] | Exception] = {}
     pending = dict(makers)
     for attempt in range(attempts):
         try:
@@ -112,9 +111,9 @@ def _parted(results: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Excep
 
 
 def _settled(
-    created: Mapping[str, str], found: Mapping[str, list[Found]], makers: Mapping[str, Maker]
-) -> dict[str, tuple[tuple[Found, bool] | Exception, Callable[[], object] | None]]:
-    settled: dict[str, tuple[tuple[Found, bool] | Exception, Callable[[], object] | None]] = {}
+    created: Mapping[str, str], found: Mapping[str, list[Doc]], makers: Mapping[str, Maker[Doc]]
+) -> dict[str, tuple[tuple[Doc, bool] | Exception, Callable[[], object] | None]]:
+    settled: dict[str, tuple[tuple[Doc, bool] | Exception, Callable[[], object] | None]] = {}
     for name, made in created.items():
         standing = found.get(name, [])
         mine = next((one for one in standing if one["id"] == made), None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from opensearch_ml.blueprint.models import Blueprint, Connector, ModelGroup
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.checks import versions
+from opensearch_ml.client.documents import CallerDoc
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import (
     Finding,
@@ -142,7 +143,7 @@ def _access_control(
             yield from _sharing(path, scope, hook.authinfo())
 
 
-def _sharing(path: str, scope: Connector | ModelGroup, caller: dict[str, Any]) -> Iterator[Finding]:
+def _sharing(path: str, scope: Connector | ModelGroup, caller: CallerDoc) -> Iterator[Finding]:
     """An administrator may share with any role, and nobody else with one that he lacks."""
     is_administrator = "all_access" in caller["roles"]
     lacking = sorted(set(scope.backend_roles or ()) - set(caller["backend_roles"]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opensearch_ml.base.outcome import Changed, changed
 from opensearch_ml.blueprint.target import RoleMapping, Target
+from opensearch_ml.client.documents import CallerDoc
 from opensearch_ml.errors import Conflict, PermissionDenied
 from opensearch_ml.hook import MAPPING_KEYS, OpenSearchMLHook
 from opensearch_ml.retries import persistently
@@ -69,7 +68,7 @@ def _may_use_ml(hook: OpenSearchMLHook) -> bool:
     return True
 
 
-def _with_caller(mapping: RoleMapping, caller: dict[str, Any]) -> RoleMapping:
+def _with_caller(mapping: RoleMapping, caller: CallerDoc) -> RoleMapping:
     # The cluster sees a session as its role, by backend role, and an IAM user as a user of that name.
     if caller["backend_roles"]:
         return mapping.model_copy(update={"backend_roles": [*mapping.backend_roles, *caller["backend_roles"]]})
