@@ -1,4 +1,7 @@
-"""Servers that the tests share: each is started once a session, for real, and stopped at its end."""
+"""What all tests share: servers, each started once a session, for real, and stopped at its end; and an Airflow.
+
+Of Airflow there is an AIRFLOW_HOME of this session's own with a metadata database, and runs in this process.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.support.dag_runs import Run, metadata_database, runner
+from tests.support.repository import REPOSITORY
+
 # Airflow reads its home when it is first imported, which is while tests are collected: before that, it must be one of
 # this session's own.
 if "OPENSEARCH_ML_TESTS" not in os.environ:
@@ -27,10 +32,10 @@ if "OPENSEARCH_ML_TESTS" not in os.environ:
     )
     Path(AIRFLOW_HOME, "targets").mkdir()
 
-from local.distribution import VERSIONS  # noqa: E402
-from local.model_endpoints.process import ModelEndpoints, start_model_endpoints  # noqa: E402
-from local.opensearch import OpenSearchCluster  # noqa: E402
-from tests.support.cluster import OPENAI_KEY, Cluster  # noqa: E402
+from local.distribution import VERSIONS
+from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
+from local.opensearch import OpenSearchCluster
+from tests.support.cluster import OPENAI_KEY, Cluster
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,6 +44,19 @@ def airflow_home() -> Iterator[Path]:
     home = Path(os.environ["AIRFLOW_HOME"])
     yield home
     shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database(airflow_home: Path) -> Iterator[None]:
+    """A metadata database in this session's AIRFLOW_HOME."""
+    with metadata_database(airflow_home):
+        yield
+
+
+@pytest.fixture
+def run_dag(database: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a DAG of a folder to its end."""
+    return runner(monkeypatch, capfd)
 
 
 _started: dict[str, Cluster] = {}

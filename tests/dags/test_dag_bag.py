@@ -18,7 +18,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 DAGS = REPOSITORY / "dags"
 PROVISION, TEARDOWN = "opensearch_ml_provision", "opensearch_ml_teardown"

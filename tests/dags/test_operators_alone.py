@@ -14,8 +14,8 @@ from airflow.serialization.definitions.operatorlink import XComOperatorLink
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml import assets
 from opensearch_ml.links import OpenSearchConnectorLink, OpenSearchModelLink
-from tests.dags.conftest import Run
 from tests.support.cluster import OPENAI_KEY, Cluster, connections, write_target
+from tests.support.dag_runs import Run
 
 EMBEDDING = "openai_embedding"
 PREFIX = "plugins.ml_commons."

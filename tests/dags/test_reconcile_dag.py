@@ -18,7 +18,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from opensearch_ml.assets import MODELS
 from opensearch_ml.reconcile.limits import Limits
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 FILE = REPOSITORY / "dags" / "opensearch_ml_reconcile.py"
 RECONCILE = "opensearch_ml_reconcile"

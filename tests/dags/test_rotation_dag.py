@@ -24,9 +24,10 @@ from opensearch_ml.rotation.read import canaries
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.swap import rotate
-from tests.dags.conftest import Finished, Run
-from tests.integration.conftest import provision
-from tests.support.cluster import REPOSITORY, Cluster, connections
+from tests.support.cluster import Cluster, connections
+from tests.support.dag_runs import Finished, Run
+from tests.support.provisioning import provision
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_world import keys_served
 
 DAGS = REPOSITORY / "dags"

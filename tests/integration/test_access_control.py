@@ -17,8 +17,8 @@ from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model_group
 from opensearch_ml.steps.preflight import preflight
 from opensearch_ml.steps.role_mapping import ML_ROLE
-from tests.integration.conftest import CREDENTIAL, prepare, provision
 from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.provisioning import CREDENTIAL, prepare, provision
 
 ON = MLSettings(connector_access_control_enabled=True, model_access_control_enabled=True)
 OFF = MLSettings(connector_access_control_enabled=False, model_access_control_enabled=False)

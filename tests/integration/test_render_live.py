@@ -14,8 +14,8 @@ from opensearch_ml.blueprint.target import Target
 from opensearch_ml.cli import render
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
-from tests.integration.conftest import provision
 from tests.support.cluster import OPENAI_KEY, Cluster
+from tests.support.provisioning import provision
 
 TARGET = Target(name="tests", settings={"private_ip_enabled": True})
 SHARED = {"name": "shared", "description": "For all"}

@@ -15,7 +15,8 @@ import requests
 
 from local.airflow_standalone import POLL_S, AirflowStandalone, DagRun
 from local.stack import Stack
-from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.cluster import Cluster
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_world import Load, load
 
 RECONCILE, TARGET = "opensearch_ml_reconcile", "fleet"

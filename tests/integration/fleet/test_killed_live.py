@@ -12,10 +12,10 @@ import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.reconcile.approval import Approved, approved
-from tests.integration.fleet.conftest import World
-from tests.support.applies import apply_all, apply_plan, counts, outcomes
+from opensearch_ml.reconcile.approval import Approved
+from tests.support.applies import apply_all, apply_plan, counts, outcomes, planned_creations, with_creations
 from tests.support.cluster import Cluster
+from tests.support.fleet_world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -54,21 +54,6 @@ def _kill_after(name: str, times: int) -> None:
     OpenSearchMLHook._send = count
 
 
-def many(world: World, make_blueprint: Callable[..., Blueprint], count: int) -> list[Approved]:
-    first = make_blueprint("model_x000")
-    for number in range(count):
-        world.write(first.model_copy(update={"name": f"model_x{number:03}", "inline": number % 5 == 4}))
-    plan = world.plan()
-    for stage in plan.stages()[:-1]:
-        apply_all(world, approved(stage))
-    return approved(plan.stages()[-1])
-
-
-def expected(before: dict[str, int], count: int) -> dict[str, int]:
-    made = {"connectors": count - count // 5, "models": count, "model_groups": count}
-    return {kind: before[kind] + made[kind] for kind in before}
-
-
 def start_again(world: World, before: dict[str, int], cluster: Cluster) -> None:
     for path in (world.folder / "blueprints").glob("model_x*.yaml"):
         path.unlink()
@@ -96,13 +81,13 @@ def test_the_next_run_makes_exactly_what_a_killed_one_did_not(
     moments = [(one, 0.0) for one in chosen] if count == 20 else [(("register_model", 50), 0.0)]
     moments += [(None, random.uniform(0.3, count / 10)) for _ in range(5 if count == 20 else 2)]  # noqa: S311
     for number, (after, at_s) in enumerate(moments):
-        ones = many(world, make_blueprint, count)
+        ones = planned_creations(world, make_blueprint, count)
         started = time.monotonic()
         killed = run_and_kill(world, ones, after=after, at_s=at_s)
         assert killed, (after, at_s)
         left = counts(cluster)
         converges(world, cluster, ones, "run-1" if number % 2 else "run-2")
-        assert counts(cluster) == expected(before, count), (after, at_s)
+        assert counts(cluster) == with_creations(before, count), (after, at_s)
         world.until_searchable()
         assert world.plan().changes == (), (after, at_s)
         print(f"{count}: killed at {after or f'{at_s:.1f} s'}: {left}; converged {time.monotonic() - started:.1f} s")

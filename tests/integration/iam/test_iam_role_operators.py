@@ -15,7 +15,7 @@ from local.aws_account.process import AwsAccount
 from opensearch_ml.iam import cli_commands
 from opensearch_ml.links import OpenSearchIamRoleLink
 from opensearch_ml.operators.iam_role import OpenSearchCreateIamRoleOperator, OpenSearchDeleteIamRoleOperator
-from tests.integration.iam.conftest import DOMAIN, NAME, ROLE, Connect, assume, document
+from tests.support.iam_roles import DOMAIN, NAME, ROLE, Connect, assume, document
 
 OF_A_DOMAIN = {"domain_arn": DOMAIN, "aws_conn_id": "aws_default"}
 KEYS = {"access_key": {"conn_id": "k", "field": "login"}, "secret_key": {"conn_id": "k"}}

@@ -18,8 +18,8 @@ import requests
 from local import distribution
 from local.errors import ClusterStartError
 from local.opensearch import OpenSearchCluster
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 PLUGINS = {
     "opensearch-job-scheduler",
     "opensearch-knn",

@@ -23,8 +23,8 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.swap import rotate
-from tests.integration.conftest import prepare, provision
 from tests.support.cluster import Cluster, connections
+from tests.support.provisioning import prepare, provision
 from tests.support.rotation_world import QUICK, Keys, left, load, requests_with
 
 pytestmark = pytest.mark.slow  # make test-rotation

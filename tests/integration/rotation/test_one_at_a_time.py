@@ -20,9 +20,10 @@ from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model
-from tests.integration.conftest import at_once, provision
 from tests.support.cluster import Cluster
+from tests.support.provisioning import provision
 from tests.support.rotation_world import NEW, OLD, QUICK, Keys, keys_served, left
+from tests.support.threads import at_once
 
 pytestmark = pytest.mark.slow  # make test-rotation
 

@@ -20,8 +20,8 @@ from opensearch_ml.rotation import prove
 from opensearch_ml.rotation.read import canaries, look
 from opensearch_ml.rotation.record import Journal, Step
 from opensearch_ml.rotation.swap import rotate
-from tests.integration.conftest import provision
 from tests.support.cluster import Cluster
+from tests.support.provisioning import provision
 from tests.support.rotation_world import NEW, OLD, QUICK, Keys, keys_served, left
 
 pytestmark = pytest.mark.slow  # make test-rotation

@@ -15,8 +15,8 @@ from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
-from tests.integration.iam.conftest import Connect
-from tests.integration.sources.conftest import ROLE, ROLE_NAME, signing
+from tests.support.credential_sources import ROLE, ROLE_NAME, signing
+from tests.support.iam_roles import Connect
 
 pytestmark = pytest.mark.slow  # make test-rotation
 

@@ -17,8 +17,8 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource, SecretStep
-from tests.integration.iam.conftest import Connect
-from tests.integration.sources.conftest import EITHER_SIDE, SECRET, killed_at, with_secret
+from tests.support.credential_sources import EITHER_SIDE, SECRET, killed_at, with_secret
+from tests.support.iam_roles import Connect
 
 pytestmark = pytest.mark.slow  # make test-rotation
 
