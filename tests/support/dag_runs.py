@@ -1,4 +1,4 @@
-"""Runs of DAGs in this process, and what they leave behind in Airflow's metadata database."""
+"""DAGs as Airflow has them: when they run, and, run in this process, what they leave in its metadata database."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from airflow import settings
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
+from airflow.sdk import DAG
 from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -21,6 +23,11 @@ from sqlalchemy import select
 from tests.support.repository import REPOSITORY
 
 OF_A_USER = REPOSITORY / "tests" / "dags" / "of_a_user"
+
+
+def cron_of(dag: DAG) -> str:
+    """The expression by which a DAG is scheduled; its timetable must have one."""
+    return str(attrgetter("expression")(dag.timetable))
 
 
 @dataclass
@@ -68,8 +75,8 @@ def metadata_database(home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # Airflow has read its configuration when the tests were collected, before there was an AIRFLOW_HOME.
         patch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{home}/airflow.db")
-        settings.configure_vars()
-        settings.reconfigure_orm()
+        settings.configure_vars()  # type: ignore[no-untyped-call]  # Airflow gives it no types
+        settings.reconfigure_orm()  # type: ignore[no-untyped-call]  # Airflow gives it no types
         initdb()
         yield
 

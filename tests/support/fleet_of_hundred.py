@@ -89,7 +89,8 @@ class Hundred:
         """What was told of models, ever."""
         found: list[dict[str, Any]] = []
         while True:  # the API gives no more than a hundred at once
-            asked = {"source_dag_id": RECONCILE, "limit": 100, "offset": len(found), "order_by": "timestamp"}
+            asked: dict[str, str | int] = {"source_dag_id": RECONCILE, "limit": 100, "order_by": "timestamp"}
+            asked["offset"] = len(found)
             answer = self.airflow.api.get("/api/v2/assets/events", params=asked)
             answer.raise_for_status()
             page = answer.json()

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from local.airflow_standalone import AirflowStandalone, DagRun
-from local.aws_account.principals import ACCOUNT_ID
 from local.aws_account.process import REGION, AwsAccount
+from local.aws_account.root_user import ACCOUNT_ID
 from local.domain_gateway.process import DomainGateway
 from local.domain_stack import DOMAIN_ARN, DOMAIN_NAME, ROLE_ARN, SECRET, DomainStack
 from local.model_endpoints.keys import bearer_fingerprint

@@ -47,7 +47,9 @@ def empty_world(tmp_path: Path, cluster: Cluster, hook: OpenSearchMLHook, sent: 
     """A target without blueprints, on a clean cluster that trusts and calls this machine."""
     for name in ("blueprints", "targets"):
         (tmp_path / "fleet" / name).mkdir(parents=True)
-    settings = {"trusted_connector_endpoints_regex": [r"^http://127\.0\.0\.1:[0-9]+/.*$", r"^https://.*$"]}
+    settings: dict[str, bool | list[str]] = {
+        "trusted_connector_endpoints_regex": [r"^http://127\.0\.0\.1:[0-9]+/.*$", r"^https://.*$"]
+    }
     settings |= {"connector.private_ip_enabled": True, "mcp_connector_enabled": True}
     known = {f"plugins.ml_commons.{name}": value for name, value in settings.items()}
     if hook.version < (3, 0):

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,6 +17,8 @@ from opensearch_ml.reconcile.approval import Approved
 from tests.support.applies import apply_all, apply_plan, counts, outcomes, planned_creations, with_creations
 from tests.support.cluster import Cluster
 from tests.support.fleet_world import World
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -43,7 +46,7 @@ def run_and_kill(world: World, ones: list[Approved], *, after: tuple[str, int] |
 def _kill_after(name: str, times: int) -> None:
     send, left = OpenSearchMLHook._send, [1] * times
 
-    def count(hook: OpenSearchMLHook, call, arguments):
+    def count(hook: OpenSearchMLHook, call: Callable[..., T], arguments: dict[str, Any]) -> T:
         answer = send(hook, call, arguments)
         if call.__name__ == name:
             left.pop()
@@ -51,7 +54,7 @@ def _kill_after(name: str, times: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
-    OpenSearchMLHook._send = count
+    pytest.MonkeyPatch().setattr(OpenSearchMLHook, "_send", count)  # for good: this process is to be killed
 
 
 def start_again(world: World, before: dict[str, int], cluster: Cluster) -> None:
@@ -78,6 +81,7 @@ def test_the_next_run_makes_exactly_what_a_killed_one_did_not(
     cluster = world.cluster
     before = counts(cluster)
     chosen = [(name, times) for name in WRITES for times in (1, count // 2)]
+    moments: list[tuple[tuple[str, int] | None, float]]
     moments = [(one, 0.0) for one in chosen] if count == 20 else [(("register_model", 50), 0.0)]
     moments += [(None, random.uniform(0.3, count / 10)) for _ in range(5 if count == 20 else 2)]  # noqa: S311
     for number, (after, at_s) in enumerate(moments):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,6 +20,8 @@ from opensearch_ml.reconcile.results import Applied, Outcome
 from tests.support.applies import apply_all, apply_plan, counts, planned_creations, with_creations
 from tests.support.cluster import OPENAI_KEY, Cluster, connections
 from tests.support.fleet_world import World
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -143,7 +146,7 @@ def _kill_after(monkeypatch: pytest.MonkeyPatch, name: str, times: int, kill: Ca
     """Kill once, after so many calls of a kind; returns where the time of it will be."""
     send, left, killed = OpenSearchMLHook._send, [1] * times, list[float]()
 
-    def count(hook: OpenSearchMLHook, call, arguments):
+    def count(hook: OpenSearchMLHook, call: Callable[..., T], arguments: dict[str, Any]) -> T:
         answer = send(hook, call, arguments)
         if call.__name__ == name and left:
             left.pop()

@@ -52,6 +52,10 @@ def test_a_changed_credential_is_a_swap_of_all_that_use_it(world: World) -> None
     assert OPENAI_KEY not in repr(plan)
 
 
+def with_credential(credential: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda document: {**document, "connector": {**document["connector"], "credential": credential}}
+
+
 def test_a_connection_that_is_not_there_is_told_of_all_that_need_it_by_one_look(
     world: World, make_blueprint: Callable[..., Blueprint], cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +63,7 @@ def test_a_connection_that_is_not_there_is_told_of_all_that_need_it_by_one_look(
         world.write(make_blueprint(name))
     for name in ("model_4", "model_5"):
         nobody = {"openAI_key": {"conn_id": "nobody", "field": "password"}}
-        world.edit(name, lambda told, nobody=nobody: {**told, "connector": {**told["connector"], "credential": nobody}})
+        world.edit(name, with_credential(nobody))
     world.ml("POST", "models/_register", {**model_body(world, "model_5"), "description": "By hand"})
     asked: list[str] = []
 

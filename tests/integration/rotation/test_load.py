@@ -194,7 +194,9 @@ def test_a_change_of_definition_alone_keeps_the_key(
         record = rotate(hook36, renamed, source(), token="run-1", limits=replace(QUICK, grace_s=0.1))
     assert record.why == ("parameters.model",)
     assert seen.failed == []
-    assert hook36.get_connector(record.new_connector)["parameters"]["model"] == "gpt-4o"
+    made = hook36.get_connector(record.new_connector)
+    assert made is not None
+    assert made["parameters"]["model"] == "gpt-4o"
 
 
 def keys_of(source: Source) -> str:

@@ -98,8 +98,10 @@ def test_a_provisioning_run_takes_no_candidate_and_deletes_no_way_back(
 ) -> None:
     blueprint = chat()
     model_id = provision(hook36, blueprint, {"openAI_key": OLD})
-    old = look(hook36, blueprint).live.id
-    group_id = hook36.get_model(model_id)["model_group_id"]
+    live, model = look(hook36, blueprint).live, hook36.get_model(model_id)
+    assert live is not None
+    assert model is not None
+    old, group_id = live.id, model["model_group_id"]
     seen: list[Step] = []
 
     def provision_too(step: Step, when: str) -> None:

@@ -341,6 +341,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(
     swap.run()
     assert killed_at(scenario(step, swap), step, when)
     serving = key_of(swap.connectors()[0])
+    assert serving is not None
     assert keys(account)[serving] == "Active"
     swap.options.pop("verify", None)
     swap.run()
