@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opensearch_ml.errors import OpenSearchMLError
+from opensearch_ml.sensors import OpenSearchDeployTaskSensor
 
 MODEL, TASK = "model-1", "task-1"
 WHY = '{"node-a": "Failed to find connector:gone"}'  # a deploy task's error, as the server writes it
@@ -64,3 +65,12 @@ class TaskInstanceDouble:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms.setdefault((self.task_id, key), []).append(value)
+
+
+def sensor(cluster: ClusterDouble, **arguments: Any) -> OpenSearchDeployTaskSensor:
+    """A sensor that looks at a double in place of a cluster."""
+    made = OpenSearchDeployTaskSensor(
+        **{"task_id": "deployed", "model_id": MODEL, "deploy_task_id": TASK, "poke_interval": 0.01, **arguments}
+    )
+    made.__dict__["hook"] = cluster
+    return made

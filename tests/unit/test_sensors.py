@@ -18,21 +18,13 @@ from airflow.sdk.exceptions import (
 from opensearch_ml.client import states
 from opensearch_ml.errors import Transient, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.sensors import TRIGGERER_GRACE_S, OpenSearchDeployTaskSensor
-from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble
+from opensearch_ml.sensors import TRIGGERER_GRACE_S
+from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble, sensor
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
 NOT_REACHED = Unreachable("no answer", evidence="refused", fix="run again")
 STUCK = {"model": ["DEPLOYING"], "task": ["RUNNING"]}
-
-
-def sensor(cluster: ClusterDouble, **arguments: Any) -> OpenSearchDeployTaskSensor:
-    made = OpenSearchDeployTaskSensor(
-        **{"task_id": "deployed", "model_id": MODEL, "deploy_task_id": TASK, "poke_interval": 0.01, **arguments}
-    )
-    made.__dict__["hook"] = cluster
-    return made
 
 
 @pytest.mark.parametrize("name", ["get_task", "get_model", "search_tasks"])

@@ -19,9 +19,8 @@ from airflow.triggers.base import TriggerEvent
 from opensearch_ml.errors import OpenSearchMLError, ServerBusy, Unreachable
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
 from tests.support.cluster import connections
-from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble
+from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble, sensor
 from tests.support.repository import REPOSITORY
-from tests.unit.test_sensors import sensor
 
 pytestmark = pytest.mark.usefixtures("impatient")
 

@@ -15,8 +15,8 @@ from opensearch_ml.errors import InUse, OpenSearchMLError, RotationFailed
 from opensearch_ml.resources.rotation_state import Situation
 from opensearch_ml.rotation import failures
 from opensearch_ml.rotation.record import Step
+from tests.support.chat_blueprint import blueprint
 from tests.support.repository import REPOSITORY
-from tests.unit.resources.test_rotation_state import blueprint
 
 PREDICT = "POST /_plugins/_ml/models/Canary1/_predict -> 401 Error from remote service"
 DOMAIN = DomainArn.parse("arn:aws:es:eu-west-1:123456789012:domain/search")

@@ -8,8 +8,8 @@ import pytest
 
 from opensearch_ml.resources.rotation_state import Canary, Connector, Situation
 from opensearch_ml.rotation import lease
-from tests.unit.resources.test_rotation_state import blueprint
-from tests.unit.rotation.test_prove import Hook
+from tests.support.chat_blueprint import blueprint
+from tests.support.rotation_doubles import Hook
 
 CANDIDATE = Connector("B", run="other")
 ENDED = Situation(None, None)
