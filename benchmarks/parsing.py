@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -47,7 +48,7 @@ def main() -> None:
         print(f"| {Path(file).stem} | {least * 1000:.0f} ms | {most * 1000:.0f} ms | {most / least:.1f} |")
 
 
-def _folders(home: Path, target: dict[str, object], count: int) -> dict[str, str]:
+def _folders(home: Path, target: Mapping[str, object], count: int) -> dict[str, str]:
     for name in ("blueprints", "targets"):
         (home / name).mkdir(parents=True)
     (home / "targets" / "production.json").write_text(json.dumps(target))

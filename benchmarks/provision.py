@@ -44,16 +44,17 @@ def measure(stack: Stack) -> None:
     assert airflow is not None
     run(airflow, "opensearch_ml_provision", BLUEPRINT)  # the cluster's first connector creates its key: not measured
     run(airflow, "noop_chain", {})
+    chains: dict[str, Callable[[], float]] = {
+        "bare API calls": lambda: bare_calls(stack),
+        f"{TASKS} no-op tasks": lambda: run(airflow, "noop_chain", {}),
+        "provision, from nothing": lambda: run(airflow, "opensearch_ml_provision", BLUEPRINT),
+        "provision again, nothing to write": lambda: run(airflow, "opensearch_ml_provision", BLUEPRINT),
+    }
     seconds: dict[str, list[float]] = {}
     for number in range(ROUNDS):
         print(f"round {number + 1} of {ROUNDS}", flush=True)
         run(airflow, "opensearch_ml_teardown", BLUEPRINT)
-        for name, measured in (
-            ("bare API calls", lambda: bare_calls(stack)),
-            (f"{TASKS} no-op tasks", lambda: run(airflow, "noop_chain", {})),
-            ("provision, from nothing", lambda: run(airflow, "opensearch_ml_provision", BLUEPRINT)),
-            ("provision again, nothing to write", lambda: run(airflow, "opensearch_ml_provision", BLUEPRINT)),
-        ):
+        for name, measured in chains.items():
             seconds.setdefault(name, []).append(measured())
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     noop, bare = medians[f"{TASKS} no-op tasks"], medians["bare API calls"]

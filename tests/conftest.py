@@ -1,4 +1,7 @@
-"""Servers that the tests share: each is started once a session, for real, and stopped at its end."""
+"""What all tests share: servers, each started once a session, for real, and stopped at its end; and an Airflow.
+
+Of Airflow there is an AIRFLOW_HOME of this session's own with a metadata database, and runs in this process.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from local.model_endpoints.process import ModelEndpoints, start_model_endpoints
 from local.opensearch import OpenSearchCluster
 from tests.support.airflow_home import AIRFLOW_HOME
 from tests.support.cluster import OPENAI_KEY, Cluster
+from tests.support.dag_runs import Run, metadata_database, runner
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,6 +24,19 @@ def airflow_home() -> Iterator[Path]:
     """The AIRFLOW_HOME of this session; it goes with it."""
     yield AIRFLOW_HOME
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database(airflow_home: Path) -> Iterator[None]:
+    """A metadata database in this session's AIRFLOW_HOME."""
+    with metadata_database(airflow_home):
+        yield
+
+
+@pytest.fixture
+def run_dag(database: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a DAG of a folder to its end."""
+    return runner(monkeypatch, capfd)
 
 
 _started: dict[str, Cluster] = {}

@@ -14,8 +14,8 @@ from airflow.serialization.definitions.operatorlink import XComOperatorLink
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml import assets
 from opensearch_ml.links import OpenSearchConnectorLink, OpenSearchModelLink
-from tests.dags.conftest import Run
 from tests.support.cluster import OPENAI_KEY, Cluster, connections, write_target
+from tests.support.dag_runs import Run
 
 EMBEDDING = "openai_embedding"
 PREFIX = "plugins.ml_commons."
@@ -209,7 +209,7 @@ def test_the_page_in_airflow_links_to_what_was_made(ready: Cluster, run_dag: Run
     done = run_dag("connector", blueprint=EMBEDDING)
     # As the API server asks: by what the worker left, knowing nothing of our classes.
     link = XComOperatorLink(name=OpenSearchConnectorLink.name, xcom_key="_link_OpenSearchConnectorLink")
-    url = link.get_link(None, ti_key=done.tasks["it"].key)  # type: ignore[arg-type]
+    url = link.get_link(None, ti_key=done.tasks["it"].key)  # type: ignore[arg-type]  # it looks at no operator
     assert ready.get(url.removeprefix(ready.url))["name"] == "OpenAI embedding"
 
 
@@ -219,7 +219,7 @@ def test_a_task_that_made_nothing_links_to_nothing(connected: Cluster, run_dag: 
     assert "the cluster does not trust the connector's URL" in done.log
     for link in (OpenSearchConnectorLink, OpenSearchModelLink):
         asked = XComOperatorLink(name=link.name, xcom_key=f"_link_{link.__name__}")
-        assert asked.get_link(None, ti_key=done.tasks["it"].key) == ""  # type: ignore[arg-type]
+        assert asked.get_link(None, ti_key=done.tasks["it"].key) == ""  # type: ignore[arg-type]  # it looks at no operator
     assert "Failed to push an xcom for task operator extra link" not in done.log
 
 

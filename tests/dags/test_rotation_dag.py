@@ -24,9 +24,10 @@ from opensearch_ml.rotation.read import canaries
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.swap import rotate
-from tests.dags.conftest import Finished, Run
-from tests.integration.conftest import provision
-from tests.support.cluster import REPOSITORY, Cluster, connections
+from tests.support.cluster import Cluster, connections
+from tests.support.dag_runs import Finished, Run, cron_of
+from tests.support.provisioning import provision
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_world import keys_served
 
 DAGS = REPOSITORY / "dags"
@@ -295,7 +296,7 @@ def dag() -> DAG:
 
 def test_it_is_scheduled_one_run_at_a_time_and_not_for_the_past(dag: DAG) -> None:
     assert (dag.max_active_runs, dag.catchup, dag.start_date) == (1, False, None)
-    assert dag.timetable.expression == "17 3 * * *"
+    assert cron_of(dag) == "17 3 * * *"
     assert {(task.retries, task.retry_delay) for task in dag.tasks} == {(2, timedelta(seconds=5))}
 
 

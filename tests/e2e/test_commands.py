@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.cluster import REPOSITORY
 from tests.support.markdown import blocks
+from tests.support.repository import REPOSITORY
 
 
 @pytest.fixture(scope="module")

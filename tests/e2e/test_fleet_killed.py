@@ -15,7 +15,6 @@ import yaml
 
 from local.airflow_standalone import DagRun
 from local.stack import Stack
-from tests.e2e.conftest import PARSED_ONCE, state_of, told
 from tests.support.cluster import Cluster
 from tests.support.fleet_of_hundred import (
     COUNT,
@@ -30,6 +29,7 @@ from tests.support.fleet_of_hundred import (
     task_and_watcher,
 )
 from tests.support.rotation_world import Load
+from tests.support.scheduler_runs import PARSED_ONCE, state_of, told
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # make test-fleets
 

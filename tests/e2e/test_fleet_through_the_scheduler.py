@@ -17,8 +17,9 @@ import yaml
 from local.airflow_standalone import ENDED, POLL_S, AirflowStandalone, DagRun
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
-from tests.e2e.conftest import FLEET, FLEET_BROKEN, ONE_OF_EACH, TEARDOWN, objects, state_of, told
 from tests.support.cluster import Cluster
+from tests.support.scheduler_runs import ONE_OF_EACH, TEARDOWN, objects, state_of, told
+from tests.support.shared_stack import FLEET, FLEET_BROKEN
 
 RECONCILE, EXAMPLE = "opensearch_ml_reconcile", "search_index"
 APPLYING = ("approve", "settings", "apply", "announce", "delete")

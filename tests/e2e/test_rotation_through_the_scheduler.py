@@ -19,20 +19,11 @@ from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
 from opensearch_ml.resources.rotation_state import CANARY_PREFIX
 from opensearch_ml.rotation.record import Step
-from tests.e2e.conftest import (
-    BLUEPRINTS,
-    ONE_OF_EACH,
-    PROVISION,
-    ROTATING,
-    SESSION,
-    TEARDOWN,
-    files_below,
-    objects,
-    state_of,
-    told,
-)
 from tests.support.cluster import Cluster
+from tests.support.repository import BLUEPRINTS
 from tests.support.rotation_world import load
+from tests.support.scheduler_runs import ONE_OF_EACH, PROVISION, TEARDOWN, files_below, objects, state_of, told
+from tests.support.shared_stack import ROTATING, SESSION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # make test-rotation; the first one starts the stack
 

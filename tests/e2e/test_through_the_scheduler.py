@@ -10,9 +10,9 @@ import pytest
 from local.airflow_standalone import AirflowStandalone, DagRun
 from local.model_endpoints.process import ModelEndpoints
 from local.stack import Stack
-from tests.e2e.conftest import (
+from tests.support.cluster import Cluster
+from tests.support.scheduler_runs import (
     KEPT_BY_THE_SERVER,
-    ML_PASSWORD,
     ONE_OF_EACH,
     PROVISION,
     TEARDOWN,
@@ -22,7 +22,7 @@ from tests.e2e.conftest import (
     told,
     tries_of,
 )
-from tests.support.cluster import Cluster
+from tests.support.shared_stack import ML_PASSWORD
 
 
 def test_a_run_makes_a_model_that_answers_and_returns_ids_only(

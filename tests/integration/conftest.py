@@ -1,30 +1,27 @@
-"""What the integration tests work with: a hook on a clean cluster, and blueprints that call the model endpoints."""
+"""What the integration tests work with.
+
+A hook on a clean cluster, blueprints that call the model endpoints, a domain, and an AWS account without one.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.aws_account.process import AwsAccount, start_aws_account
 from local.model_endpoints.process import ModelEndpoints
+from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.catalog.validation import parse_blueprint
-from opensearch_ml.errors import Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.retries import persistently
-from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
-from opensearch_ml.steps.connector import ensure_connector
-from opensearch_ml.steps.deployment import look_at_deployment, start_deployment
-from opensearch_ml.steps.model import ensure_model, ensure_model_group
-from opensearch_ml.steps.predict import smoke_predict
-from tests.support.cluster import OPENAI_KEY, REPOSITORY, Cluster, connections
-from tests.support.domains import _domain, domain  # noqa: F401 fixtures
-
-CREDENTIAL = {"openAI_key": OPENAI_KEY}
+from tests.support.cluster import Cluster, connections
+from tests.support.domains import Domain, running_domain
+from tests.support.iam_roles import Connect, connection
+from tests.support.repository import REPOSITORY
 
 
 @pytest.fixture
@@ -84,49 +81,50 @@ def blueprint(make_blueprint: Callable[..., Blueprint]) -> Blueprint:
     return make_blueprint()
 
 
-def prepare(hook: OpenSearchMLHook, blueprint: Blueprint) -> None:
-    """What every connector here needs: its URL trusted, and calls to this machine allowed."""
-    ensure_ml_settings(hook, {"plugins.ml_commons.connector.private_ip_enabled": True})
-    ensure_trusted_endpoints(hook, blueprint.trusted)
+@pytest.fixture(scope="session")
+def _domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
+    with running_domain(tmp_path_factory.mktemp("domain")) as domain:
+        yield domain
 
 
-def provision(hook: OpenSearchMLHook, blueprint: Blueprint, credential: dict[str, str] = CREDENTIAL) -> str:
-    """All steps, as the DAG runs them; returns the model's id."""
-    prepare(hook, blueprint)
-    connector_id = None if blueprint.inline else ensure_connector(hook, blueprint, credential).id
-    group_id = ensure_model_group(hook, blueprint).id
-    model_id = ensure_model(
-        hook, blueprint, model_group_id=group_id, connector_id=connector_id, credential=credential
-    ).id
-    task_id = start_deployment(hook, model_id)
-    persistently(lambda: until_deployed(hook, model_id, task_id))
-    smoke_predict(hook, blueprint, model_id)
-    return model_id
+@pytest.fixture
+def domain(_domain: Domain) -> Iterator[Domain]:
+    """The domain with a right clock, in an account that holds nothing else."""
+    _domain.reset()
+    yield _domain
+    _domain.clean()
 
 
-def until_deployed(hook: OpenSearchMLHook, model_id: str, task_id: str | None) -> None:
-    if not look_at_deployment(hook, model_id, task_id).done:
-        raise Unreachable("not yet", evidence="", fix="")
+@pytest.fixture(scope="session")
+def _account() -> Iterator[AwsAccount]:
+    with start_aws_account() as account:
+        yield account
 
 
-def at_once(count: int, action: Callable[[], Any]) -> list[Any]:
-    """Call an action in several threads that start together; returns what each returned, or raises what one raised."""
-    barrier = threading.Barrier(count)
-    results: list[Any] = []
-    errors: list[BaseException] = []
+@pytest.fixture
+def account(_account: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> AwsAccount:
+    """An empty account."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    _account.reset()
+    return _account
 
-    def work() -> None:
-        barrier.wait()
-        try:
-            results.append(action())
-        except BaseException as error:
-            errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
+@pytest.fixture
+def connect(account: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Makes the Airflow connection of a user with these statements, or of who may do anything, and the way to AWS."""
+
+    def make(statements: Sequence[Mapping[str, Any]] | None = None, *, conn_id: str = "aws_default") -> AwsAccess:
+        name = f"caller-of-{conn_id}"
+        allowed = [{"Effect": "Allow", "Action": "*", "Resource": "*"}] if statements is None else statements
+        made = account.create_user(name, allowed)
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection(account, **made))
+        account.forget_writes()
+        return AwsAccess(conn_id)
+
+    return make
+
+
+@pytest.fixture
+def access(connect: Connect) -> AwsAccess:
+    """Of a caller who may do anything."""
+    return connect()

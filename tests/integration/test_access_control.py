@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
@@ -18,14 +18,21 @@ from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model_group
 from opensearch_ml.steps.preflight import preflight
 from opensearch_ml.steps.role_mapping import ML_ROLE
-from tests.integration.conftest import CREDENTIAL, prepare, provision
 from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.provisioning import CREDENTIAL, prepare, provision
+
+
+class User(TypedDict):
+    name: str
+    password: str
+    backend_roles: list[str]
+
 
 ON = MLSettings(connector_access_control_enabled=True, model_access_control_enabled=True)
 OFF = MLSettings(connector_access_control_enabled=False, model_access_control_enabled=False)
 UNSAID = MLSettings()
-ANN = {"name": "ann", "password": "canary-Zk4-Lq9-Bw2", "backend_roles": ["red", "blue"]}
-BOB = {"name": "bob", "password": "canary-Rt7-Hn1-Pc5", "backend_roles": []}
+ANN: User = {"name": "ann", "password": "canary-Zk4-Lq9-Bw2", "backend_roles": ["red", "blue"]}
+BOB: User = {"name": "bob", "password": "canary-Rt7-Hn1-Pc5", "backend_roles": []}
 
 Make = Callable[..., Blueprint]
 As = Callable[[str], OpenSearchMLHook]
@@ -36,7 +43,7 @@ def users_of(cluster: Cluster) -> Iterator[As]:
     """Yields what returns the hook of one of three users: ``admin``, ``ann`` with backend roles, ``bob`` without."""
     for user in (ANN, BOB):
         if user["name"] not in cluster.users:
-            cluster.add_user(**user)  # type: ignore[arg-type]
+            cluster.add_user(**user)
     mapping = {"users": ["ann", "bob"]}
     cluster.request("PUT", f"/_plugins/_security/api/rolesmapping/{ML_ROLE}", json=mapping).raise_for_status()
     with connections(**{f"of_{name}": cluster.connection(login=name) for name in ("admin", "ann", "bob")}):
@@ -166,10 +173,11 @@ def test_preflight_finds_exactly_the_access_fields_that_the_server_refuses(
     told = "\n".join(map(str, report.problems))
     # What the run would go on to do.
     ensure_ml_settings(admin, wanted.as_cluster_settings())
-    for path, ensure in (
-        ("connector", lambda: ensure_connector(hook, blueprint, CREDENTIAL)),
-        ("model.group", lambda: ensure_model_group(hook, blueprint)),
-    ):
+    steps: dict[str, Callable[[], object]] = {
+        "connector": lambda: ensure_connector(hook, blueprint, CREDENTIAL),
+        "model.group": lambda: ensure_model_group(hook, blueprint),
+    }
+    for path, ensure in steps.items():
         assert (f"{path}{finding}" in told) if finding else not told
         with pytest.raises(RequestRefused) if finding else nullcontext():
             ensure()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,8 @@ def trusting(hook36: OpenSearchMLHook) -> OpenSearchMLHook:
     return hook36
 
 
-def test_what_is_accepted_here_the_server_accepts_and_gives_back_without_drift(trusting):
-    taken = []
+def test_what_is_accepted_here_the_server_accepts_and_gives_back_without_drift(trusting: OpenSearchMLHook) -> None:
+    taken: list[str] = []
 
     @SAME_ALWAYS
     @given(documents())
@@ -91,9 +91,11 @@ def test_what_is_accepted_here_the_server_accepts_and_gives_back_without_drift(t
 
 # ---- no secret comes out
 
+Shown = Callable[[Document], tuple[set[int], str]]
+
 
 @pytest.fixture
-def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shown]:
     """Validates and renders a document, in every format, where its connection and variable are resolvable."""
     folder = tmp_path / "blueprints"
     folder.mkdir()
@@ -123,8 +125,8 @@ def assert_no_canary(text: str) -> None:
     assert "c4n4ry" not in text.lower()
 
 
-def test_what_is_rendered_refers_to_secrets_and_holds_none(shown):
-    rendered = []
+def test_what_is_rendered_refers_to_secrets_and_holds_none(shown: Shown) -> None:
+    rendered: list[bool] = []
 
     @settings(SAME_ALWAYS, max_examples=SHOWN)
     @given(documents())
@@ -138,8 +140,8 @@ def test_what_is_rendered_refers_to_secrets_and_holds_none(shown):
     assert sum(rendered) >= SHOWN * 0.6
 
 
-def test_a_literal_secret_is_refused_wherever_it_stands_and_never_repeated(shown):
-    places = set()
+def test_a_literal_secret_is_refused_wherever_it_stands_and_never_repeated(shown: Shown) -> None:
+    places: set[Any] = set()
 
     @settings(SAME_ALWAYS, max_examples=SHOWN)
     @given(documents().filter(accepted), st.data())
@@ -157,7 +159,9 @@ def test_a_literal_secret_is_refused_wherever_it_stands_and_never_repeated(shown
 
 
 @pytest.mark.parametrize("reference", [{"conn_id": CANARY}, {"variable": CANARY}])
-def test_a_literal_secret_in_the_place_of_a_name_is_refused_and_never_repeated(shown, reference):
+def test_a_literal_secret_in_the_place_of_a_name_is_refused_and_never_repeated(
+    shown: Shown, reference: dict[str, str]
+) -> None:
     document = {"connector": {**json.loads(DUMPED), "credential": {"api_key": reference}}}
     codes, text = shown(document)
     assert codes == {FINDINGS}
@@ -199,7 +203,9 @@ PAGES["curl"] = (PAGES["curl"][0].replace("It's", "It'\\''s"), BODY)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_is_imported_is_stored_as_documented_but_for_what_the_notes_tell(hook36, name):
+def test_what_is_imported_is_stored_as_documented_but_for_what_the_notes_tell(
+    hook36: OpenSearchMLHook, name: str
+) -> None:
     text, body = PAGES[name]
     imported = only(text)
     blueprint = parsed(imported)

@@ -12,6 +12,7 @@ import pytest
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.resources import canonical
+from tests.support.cluster import Cluster
 
 ML = "/_plugins/_ml"
 ACCESS_CONTROL = "plugins.ml_commons.connector_access_control_enabled"
@@ -130,7 +131,7 @@ def blueprint_of(written: Document) -> Blueprint:
     return Blueprint.model_validate({"name": "probe", "connector": copy.deepcopy(written)})
 
 
-def version_of(cluster) -> tuple[int, ...]:
+def version_of(cluster: Cluster) -> tuple[int, ...]:
     return tuple(int(part) for part in cluster.version.split("."))
 
 
@@ -138,7 +139,7 @@ Differences = Callable[..., tuple[str, ...]]
 
 
 @pytest.fixture
-def drift(cluster) -> Differences:
+def drift(cluster: Cluster) -> Differences:
     """Creates a connector, changes it by hand through PUT, and tells what differs."""
 
     def differing(written: Document, put: Document | None = None) -> tuple[str, ...]:
@@ -156,14 +157,16 @@ def drift(cluster) -> Differences:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_nothing_differs_right_after_creation(cluster, drift, shape):
+def test_nothing_differs_right_after_creation(cluster: Cluster, drift: Differences, shape: str) -> None:
     if found := versions.findings(blueprint_of(SHAPES[shape]), version_of(cluster)):
         pytest.skip(str(found[0]))
     assert drift(SHAPES[shape]) == ()
 
 
 @pytest.mark.parametrize("shape", ["client config switch", "named actions"])
-def test_what_an_old_server_drops_is_what_its_version_is_told_not_to_know(cluster, drift, shape):
+def test_what_an_old_server_drops_is_what_its_version_is_told_not_to_know(
+    cluster: Cluster, drift: Differences, shape: str
+) -> None:
     told = versions.findings(blueprint_of(SHAPES[shape]), version_of(cluster))
     assert drift(SHAPES[shape]) == tuple(finding.path.removeprefix("connector.") for finding in told)
 
@@ -204,15 +207,15 @@ def changed_action(**fields: Any) -> Document:
         ({"actions": []}, "actions"),
     ],
 )
-def test_every_field_changed_by_hand_is_seen(drift, put, path):
+def test_every_field_changed_by_hand_is_seen(drift: Differences, put: Document, path: str) -> None:
     assert drift(FULL, put) == (path,)
 
 
-def test_a_protocol_changed_by_hand_is_seen(drift):
+def test_a_protocol_changed_by_hand_is_seen(drift: Differences) -> None:
     assert drift(SHAPES["static AWS keys"], {"protocol": "http"}) == ("protocol",)
 
 
-def test_a_protocol_that_makes_the_server_refuse_its_own_connector_is_seen_by_a_search(cluster):
+def test_a_protocol_that_makes_the_server_refuse_its_own_connector_is_seen_by_a_search(cluster: Cluster) -> None:
     blueprint = blueprint_of(connector())
     body = canonical.connector_body(blueprint, {"key": SECRET})
     created = cluster.request("POST", f"{ML}/connectors/_create", json=body).json()["connector_id"]
@@ -225,15 +228,15 @@ def test_a_protocol_that_makes_the_server_refuse_its_own_connector_is_seen_by_a_
 
 
 @pytest.mark.parametrize("put", [{}, {"foo": "bar"}, {"parameters": {"n": 3}}, {"actions": FULL["actions"]}])
-def test_a_write_that_changes_nothing_is_no_difference(drift, put):
+def test_a_write_that_changes_nothing_is_no_difference(drift: Differences, put: Document) -> None:
     assert drift(FULL, put) == ()
 
 
-def test_a_header_of_an_action_that_had_none_is_seen(drift):
+def test_a_header_of_an_action_that_had_none_is_seen(drift: Differences) -> None:
     assert drift(connector(), {"actions": [action(headers={"X": "y"})]}) == ("actions.0.headers",)
 
 
-def test_newer_fields_changed_by_hand_are_seen(cluster36):
+def test_newer_fields_changed_by_hand_are_seen(cluster36: Cluster) -> None:
     blueprint = blueprint_of(connector())
     body = canonical.connector_body(blueprint, {"key": SECRET})
     created = cluster36.request("POST", f"{ML}/connectors/_create", json=body).json()["connector_id"]
@@ -246,7 +249,7 @@ def test_newer_fields_changed_by_hand_are_seen(cluster36):
     )
 
 
-def test_a_credential_changed_by_hand_is_not_seen_because_no_server_shows_one(drift):
+def test_a_credential_changed_by_hand_is_not_seen_because_no_server_shows_one(drift: Differences) -> None:
     assert drift(FULL, {"credential": {"key": "another"}}) == ()
 
 
@@ -254,7 +257,7 @@ def test_a_credential_changed_by_hand_is_not_seen_because_no_server_shows_one(dr
 
 
 @pytest.fixture
-def access_control(cluster):
+def access_control(cluster: Cluster) -> None:
     cluster.request("PUT", "/_cluster/settings", json={"persistent": {ACCESS_CONTROL: True}}).raise_for_status()
 
 
@@ -270,7 +273,7 @@ def access_control(cluster):
     ],
 )
 @pytest.mark.usefixtures("access_control")
-def test_with_access_control_nothing_differs_right_after_creation(drift, access):
+def test_with_access_control_nothing_differs_right_after_creation(drift: Differences, access: Document) -> None:
     assert drift(connector(**access)) == ()
 
 
@@ -284,14 +287,16 @@ def test_with_access_control_nothing_differs_right_after_creation(drift, access)
     ],
 )
 @pytest.mark.usefixtures("access_control")
-def test_access_changed_by_hand_is_seen(drift, access, put, paths):
+def test_access_changed_by_hand_is_seen(
+    drift: Differences, access: Document, put: Document, paths: tuple[str, ...]
+) -> None:
     assert drift(connector(**access), put) == paths
 
 
 # ---- inside a model
 
 
-def test_nothing_differs_in_an_internal_connector_right_after_registration(cluster):
+def test_nothing_differs_in_an_internal_connector_right_after_registration(cluster: Cluster) -> None:
     blueprint = blueprint_of(FULL)
     body = canonical.connector_body(blueprint, {"key": SECRET})
     group = cluster.request("POST", f"{ML}/model_groups/_register", json={"name": "g"}).json()["model_group_id"]

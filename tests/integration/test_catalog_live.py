@@ -16,30 +16,25 @@ from typing import Any
 import pytest
 import yaml
 
-from local.aws_key import AwsKey
 from local.distribution import VERSIONS
-from local.model_endpoints.keys import KEY_FAMILIES, aws_fingerprint, bearer_fingerprint
+from local.model_endpoints.keys import KEY_FAMILIES, AwsKey, aws_fingerprint, bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
-from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.credentials import resolver
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector, ours
-from tests.integration.conftest import prepare, provision
-from tests.support.cluster import OPENAI_KEY, REPOSITORY, Cluster, connections
+from tests.support.catalog_blueprints import DOMAIN_ARN, LASTING, OF_A_SESSION, own, with_keys
+from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.provisioning import prepare, provision
+from tests.support.repository import BLUEPRINTS, REPOSITORY
 
 pytestmark = pytest.mark.slow
 
-BLUEPRINTS = REPOSITORY / "include" / "blueprints"
-DOMAIN_ARN = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")
-LASTING = AwsKey("AKIALASTINGEXAMPLE", "lasting/secret")
-OF_A_SESSION = AwsKey("ASIASESSIONEXAMPLE", "session+secret", "token/with+signs==")
 # The family of model endpoints that answers for a platform, if it is not called like it.
 FAMILIES = {
     **dict.fromkeys(("azure", "deepseek", "mistral", "ollama", "voyageai"), "openai"),
@@ -59,11 +54,6 @@ def family_of(name: str) -> str:
     return FAMILIES.get(name) or FAMILIES.get(platform, platform)
 
 
-def own(name: str) -> Blueprint:
-    """A blueprint with its own URLs, for the domain whose role it names."""
-    return Catalog(BLUEPRINTS, REPOSITORY / "no_targets").blueprint(name, domain_arn=DOMAIN_ARN)
-
-
 def on_versions() -> list[Any]:
     """Every blueprint on each version that knows all of it."""
     names = Catalog(BLUEPRINTS, REPOSITORY / "no_targets").blueprint_names()
@@ -77,22 +67,6 @@ def on_versions() -> list[Any]:
 
 ALL = on_versions()
 ANSWERING = [each for each in ALL if not own(each.values[1]).connector.is_mcp]
-
-
-def with_keys(blueprint: Blueprint, key: AwsKey) -> Blueprint:
-    """The blueprint for a self-managed cluster: keys where the role was, and a key where Secrets Manager was asked."""
-    document = blueprint.model_dump(by_alias=True, exclude_unset=True, exclude={"name", "variables", "iam_role"})
-    connector = document["connector"]
-    if "secretArn" in connector["credential"]:
-        connector["credential"] = {"openai_key": {"conn_id": "openai_default"}}
-        headers = connector["actions"][0]["headers"]
-        headers["Authorization"] = headers["Authorization"].replace("credential.secretArn.", "credential.")
-    elif connector["protocol"] == "aws_sigv4":
-        fields = {"access_key": "login", "secret_key": "password"}
-        if key.session_token:
-            fields["session_token"] = "extra.aws_session_token"
-        connector["credential"] = {part: {"conn_id": "aws_default", "field": field} for part, field in fields.items()}
-    return parse_blueprint(blueprint.name, document, source=blueprint.name)
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.operators.preflight import OpenSearchPreflightOperator
 from opensearch_ml.rotation.sources import check_source
 from opensearch_ml.steps.preflight import ELIGIBLE_ROLES, preflight
-from tests.integration.conftest import provision
-from tests.support.cluster import OPENAI_KEY, REPOSITORY, Cluster, connections
+from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.provisioning import provision
+from tests.support.repository import REPOSITORY
 
 OPENAI = f'{{"conn_type": "http", "password": "{OPENAI_KEY}"}}'
 

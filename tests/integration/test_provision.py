@@ -27,8 +27,9 @@ from opensearch_ml.steps.connector import delete_connectors, ensure_connector
 from opensearch_ml.steps.deployment import start_deployment, undeploy
 from opensearch_ml.steps.model import delete_model_group, delete_models, ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
-from tests.integration.conftest import CREDENTIAL, at_once, prepare, provision, until_deployed
 from tests.support.cluster import OPENAI_KEY, Cluster
+from tests.support.provisioning import CREDENTIAL, prepare, provision, until_deployed
+from tests.support.threads import at_once
 
 Make = Callable[..., Blueprint]
 

@@ -10,14 +10,14 @@ import pytest
 
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.blueprint.target import Target
+from opensearch_ml.blueprint.target import MLSettings, Target
 from opensearch_ml.cli import render
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
-from tests.integration.conftest import provision
 from tests.support.cluster import OPENAI_KEY, Cluster
+from tests.support.provisioning import provision
 
-TARGET = Target(name="tests", settings={"private_ip_enabled": True})
+TARGET = Target(name="tests", settings=MLSettings(private_ip_enabled=True))
 SHARED = {"name": "shared", "description": "For all"}
 LIMITED = {"rate_limiter": {"limit": 100, "unit": "minutes"}, "is_enabled": True}
 

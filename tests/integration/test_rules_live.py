@@ -253,7 +253,8 @@ def changed(case: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
             node[int(last) : int(last) + 1] = [value]
         else:
             node[last] = value
-    return filled(bodies, endpoint)
+    told: dict[str, Any] = filled(bodies, endpoint)
+    return told
 
 
 def _reached(tree: Any, path: list[str]) -> Any:

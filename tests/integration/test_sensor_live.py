@@ -19,9 +19,9 @@ from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.deployment import look_at_deployment, start_deployment
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
-from tests.dags.conftest import Run, database, run_dag  # noqa: F401 (fixtures)
-from tests.integration.conftest import CREDENTIAL, prepare
 from tests.support.cluster import Cluster, connections
+from tests.support.dag_runs import Run
+from tests.support.provisioning import CREDENTIAL, prepare
 
 KNOWN_WITHIN_S = 30.0  # on a loaded machine; the sensor's own budget is 600
 # Without these, a node that comes back is given the model by itself, and only after ten seconds.
@@ -129,7 +129,7 @@ def test_a_model_is_deployed_only_when_every_node_that_is_there_has_it(
     two_nodes: Cluster,
     hook2: OpenSearchMLHook,
     model_id: str,
-    run_dag: Run,  # noqa: F811
+    run_dag: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("opensearch_ml.sensors.DEFER_AFTER_S", 0.0)

@@ -11,8 +11,8 @@ from opensearch_ml.errors import PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints, remove_trusted_endpoints
 from opensearch_ml.steps.role_mapping import ensure_role_mapping
-from tests.integration.conftest import at_once
 from tests.support.cluster import Cluster, connections
+from tests.support.threads import at_once
 
 THEIRS = [r"^https://theirs\.example\.com/.*$", r"^https://runtime\.sagemaker\..*[a-z0-9-]\.amazonaws\.com/.*$"]
 ROLE = "ml_full_access"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.log import redact
+from airflow.sdk.log import redact  # type: ignore[attr-defined]  # no other public module has it
 
 from opensearch_ml.errors import (
     AuthenticationFailed,
@@ -85,7 +85,7 @@ def make_hook(domain: Domain) -> Iterator[Make]:
         def make(key: Key, *, aws: Any = None, host: str | None = "127.0.0.1", **extra: Any) -> OpenSearchMLHook:
             patch.setenv("AIRFLOW_CONN_AWS_SEARCH", aws_connection(domain, key, **(aws or {})))
             base = {"domain_arn": domain.arn, "aws_conn_id": "aws_search", "ca_certs": str(domain.gateway.ca_path)}
-            found = {"conn_type": "opensearch", "host": host, "extra": {**base, **extra}}
+            found: dict[str, Any] = {"conn_type": "opensearch", "host": host, "extra": {**base, **extra}}
             if host:
                 found["port"] = int(domain.gateway.url.rpartition(":")[2])
             patch.setenv("AIRFLOW_CONN_OPENSEARCH_DOMAIN", json.dumps(found))
@@ -133,7 +133,9 @@ def test_an_assumed_role_signs_reads_and_writes(
     hook = make_hook(user, aws={"role_arn": role}, http_compress=compressed)
     domain.gateway.forget_requests()
     connector_id = hook.create_connector({**CONNECTOR, "parameters": {"note": "größer ~ + / %"}})
-    assert hook.get_connector(connector_id)["parameters"] == {"note": "größer ~ + / %"}  # type: ignore[index]
+    found = hook.get_connector(connector_id)
+    assert found is not None
+    assert found["parameters"] == {"note": "größer ~ + / %"}
     assert connector_id in {found["id"] for found in hook.search_connectors({"match_all": {}})}
     pattern = r"^https://api\.example\.com/ü ~+/%.*$"
     hook.put_trusted_endpoints([pattern])

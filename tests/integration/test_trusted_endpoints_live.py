@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.trusted_endpoints import covers, derive, example_url, labelled, problem
+from tests.support.cluster import Cluster
 
 ML = "/_plugins/_ml"
 SETTING = "plugins.ml_commons.trusted_connector_endpoints_regex"
@@ -43,9 +46,11 @@ PATTERNS = [
     r"^(?<theirs>https://.*)$",
 ]
 
+Takes = Callable[..., bool]
+
 
 @pytest.fixture
-def takes(cluster):
+def takes(cluster: Cluster) -> Takes:
     """Tells whether the server itself takes a URL while these are its trusted endpoints."""
 
     def created(patterns: list[str], url: str, **parameters: str) -> bool:
@@ -60,17 +65,17 @@ def takes(cluster):
         }
         answer = cluster.request("POST", f"{ML}/connectors/_create", json=body)
         assert answer.ok or "is not matching the trusted connector endpoint regex" in answer.text, answer.text
-        return answer.ok
+        return bool(answer.ok)
 
     return created
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_the_server_takes_exactly_the_urls_that_a_pattern_covers(takes, pattern):
+def test_the_server_takes_exactly_the_urls_that_a_pattern_covers(takes: Takes, pattern: str) -> None:
     assert [url for url in URLS if covers(pattern, url)] == [url for url in URLS if takes([labelled(pattern)], url)]
 
 
-def test_a_pattern_derived_for_late_parameters_is_taken_at_creation(takes):
+def test_a_pattern_derived_for_late_parameters_is_taken_at_creation(takes: Takes) -> None:
     url = "https://api.example.com/model/${parameters.model}/${parameters.late}?v=${parameters.v:-1}"
     pattern = derive(url, {"model": "m.1"})
     assert takes([labelled(pattern)], url, model="m.1")
@@ -79,7 +84,7 @@ def test_a_pattern_derived_for_late_parameters_is_taken_at_creation(takes):
 
 
 @pytest.mark.parametrize("invalid", ["(", "[", r"https://api\.example\.com/x{2,1}"])
-def test_an_invalid_entry_that_the_server_keeps_is_one_that_we_refuse(cluster, invalid):
+def test_an_invalid_entry_that_the_server_keeps_is_one_that_we_refuse(cluster: Cluster, invalid: str) -> None:
     cluster.request("PUT", "/_cluster/settings", json={"persistent": {SETTING: [invalid]}}).raise_for_status()
     body = {
         "name": "n",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.apply import Applying, apply_stage
 from opensearch_ml.reconcile.approval import Approved, approved
 from opensearch_ml.reconcile.results import Applied
 from opensearch_ml.resources.changes import Plan
-from tests.integration.fleet.conftest import World
 from tests.support.cluster import Cluster
+from tests.support.fleet_world import World
 
 AT_ONCE = 4
 RUN = "run-1"
@@ -49,3 +50,20 @@ def outcomes(done: Sequence[Applied]) -> dict[str, str]:
 def counts(cluster: Cluster) -> dict[str, int]:
     """How many objects there are."""
     return {kind: len(cluster.search(kind)) for kind in ("connectors", "models", "model_groups")}
+
+
+def planned_creations(world: World, make_blueprint: Callable[..., Blueprint], count: int) -> list[Approved]:
+    """Write blueprints, every fifth with its connector inside, and plan; all but the creations is applied."""
+    first = make_blueprint("model_x000")
+    for number in range(count):
+        world.write(first.model_copy(update={"name": f"model_x{number:03}", "inline": number % 5 == 4}))
+    plan = world.plan()
+    for stage in plan.stages()[:-1]:
+        apply_all(world, approved(stage))
+    return approved(plan.stages()[-1])
+
+
+def with_creations(before: dict[str, int], count: int) -> dict[str, int]:
+    """How many objects there are, once so many of these creations are applied."""
+    made = {"connectors": count - count // 5, "models": count, "model_groups": count}
+    return {kind: before[kind] + made[kind] for kind in before}

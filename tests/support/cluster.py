@@ -17,7 +17,6 @@ import yaml
 from local.model_endpoints.process import ModelEndpoints
 from local.opensearch import OpenSearchCluster
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 REDEPLOYED_S = 25.0
 OPENAI_KEY = "sk-canary-Q7f3nLw0Zk8-only-in-tests"
 

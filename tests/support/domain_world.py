@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 import yaml
@@ -40,6 +40,18 @@ BLUEPRINT = "sagemaker_embedding"
 ENDPOINT = "opensearch-embedding"
 ENDPOINT_ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/{ENDPOINT}"
 SERVICE = "opensearchservice.amazonaws.com"
+
+
+class _OnCluster(TypedDict):
+    opensearch_conn_id: str
+
+
+class _ByAdministrator(_OnCluster):
+    opensearch_admin_conn_id: str
+
+
+class _OfBlueprint(_OnCluster):
+    blueprint: str
 
 
 @dataclass
@@ -114,9 +126,9 @@ class World:
         :raises TaskFailed: a task did; it carries the task's id and what its log says.
         """
         run = _Run()
-        given = {"opensearch_conn_id": "opensearch_default"}
-        admin = {"opensearch_admin_conn_id": self.admin, **given}
-        blueprint = {"blueprint": BLUEPRINT, **given}
+        given: _OnCluster = {"opensearch_conn_id": "opensearch_default"}
+        admin: _ByAdministrator = {"opensearch_admin_conn_id": self.admin, **given}
+        blueprint: _OfBlueprint = {"blueprint": BLUEPRINT, **given}
         if "preflight" not in without:
             run(OpenSearchPreflightOperator(task_id="preflight", blueprint=BLUEPRINT, **admin))
         if "iam_role" not in without:
@@ -156,7 +168,7 @@ class _Run:
 
     def __call__(self, operator: OpenSearchMLBaseOperator | OpenSearchDeployTaskSensor) -> Any:
         try:
-            return operator.execute({"ti": self})  # type: ignore[typeddict-item]
+            return operator.execute({"ti": self})  # type: ignore[typeddict-item]  # it pushes, and no more
         except (AirflowFailException, Transient) as error:
             raise TaskFailed(operator.task_id, str(error)) from None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 from requests_aws4auth import AWS4Auth
 
@@ -61,6 +62,18 @@ class Domain:
         actions = [f"es:ESHttp{method}" for method in methods or ("*",)]
         return {"Effect": "Allow", "Action": actions, "Resource": f"{self.arn}/*"}
 
+    def reset(self) -> None:
+        """A right clock, and an account that holds nothing but the domain."""
+        self.account.reset()
+        self.account.create_domain(NAME, REGION)
+        self.gateway.set_clock_offset(0)
+        self.gateway.forget_requests()
+
+    def clean(self) -> None:
+        """Delete what a test may have left in the cluster."""
+        self.as_admin("DELETE", f"/_plugins/_security/api/rolesmapping/{EVERYTHING}")
+        Cluster(self.cluster, DEFAULT_VERSION).clean()
+
     def session(self, role_arn: str, key: Key, name: str = "airflow") -> dict[str, str]:
         """A session of a role, for the owner of a key."""
         sts = self.account.client(
@@ -74,9 +87,9 @@ class Domain:
         }
 
 
-@pytest.fixture(scope="session")
-def _domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
-    home = tmp_path_factory.mktemp("domain")
+@contextmanager
+def running_domain(home: Path) -> Iterator[Domain]:
+    """Start a domain with all that it needs, and end it."""
     cluster = OpenSearchCluster(home / "opensearch", heap="512m", preferred_port=0, proxy_auth=True)
     try:
         cluster.start()
@@ -91,15 +104,3 @@ def _domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Domain]:
                 yield domain
     finally:
         cluster.delete()
-
-
-@pytest.fixture
-def domain(_domain: Domain) -> Iterator[Domain]:
-    """The domain with a right clock, in an account that holds nothing else."""
-    _domain.account.reset()
-    _domain.account.create_domain(NAME, REGION)
-    _domain.gateway.set_clock_offset(0)
-    _domain.gateway.forget_requests()
-    yield _domain
-    _domain.as_admin("DELETE", f"/_plugins/_security/api/rolesmapping/{EVERYTHING}")
-    Cluster(_domain.cluster, DEFAULT_VERSION).clean()

@@ -24,7 +24,16 @@ from tests.support.cluster import Cluster
 
 TIMEOUT_S = 2.0  # of the client
 READS = re.compile(r"GET |HEAD |POST \S*(?:_search|_predict)$")
-KEPT = ("_plugins", "_ml", "_security", "api", "rolesmapping", "ml_full_access", "_cluster", "settings")
+KEPT: tuple[str, ...] = (
+    "_plugins",
+    "_ml",
+    "_security",
+    "api",
+    "rolesmapping",
+    "ml_full_access",
+    "_cluster",
+    "settings",
+)
 KEPT += ("connectors", "models", "model_groups", "tasks", "profile", "_create", "_register", "_deploy", "_undeploy")
 FAULTS = ("503", "reset", "timeout")
 

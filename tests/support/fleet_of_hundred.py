@@ -15,7 +15,8 @@ import requests
 
 from local.airflow_standalone import POLL_S, AirflowStandalone, DagRun
 from local.stack import Stack
-from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.cluster import Cluster
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_world import Load, load
 
 RECONCILE, TARGET = "opensearch_ml_reconcile", "fleet"
@@ -88,7 +89,8 @@ class Hundred:
         """What was told of models, ever."""
         found: list[dict[str, Any]] = []
         while True:  # the API gives no more than a hundred at once
-            asked = {"source_dag_id": RECONCILE, "limit": 100, "offset": len(found), "order_by": "timestamp"}
+            asked: dict[str, str | int] = {"source_dag_id": RECONCILE, "limit": 100, "order_by": "timestamp"}
+            asked["offset"] = len(found)
             answer = self.airflow.api.get("/api/v2/assets/events", params=asked)
             answer.raise_for_status()
             page = answer.json()

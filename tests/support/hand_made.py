@@ -11,9 +11,9 @@ import yaml
 
 from opensearch_ml import cli
 from opensearch_ml.resources.changes import Kind
-from tests.integration.fleet.conftest import World
-from tests.integration.test_catalog_live import LASTING
+from tests.support.catalog_blueprints import LASTING
 from tests.support.cluster import connections
+from tests.support.fleet_world import World
 
 KEY = "sk-canary-Gh7vKp2Rw9-only-in-tests"
 PREDICT = {"action_type": "predict", "method": "POST", "headers": {"Authorization": "Bearer ${credential.api_key}"}}

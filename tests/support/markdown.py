@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from itertools import dropwhile, takewhile
-from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.repository import REPOSITORY
 
 
 def blocks(text: str, language: str) -> list[str]:

@@ -16,7 +16,7 @@ from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.hook import OpenSearchMLHook
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 NEWEST, OLDER = "3.6.0", "2.19.1"
 FIRST, SECOND = {"openAI_key": "sk-recorded-first-no-real-key"}, {"openAI_key": "sk-recorded-second-no-real-key"}

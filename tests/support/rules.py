@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from opensearch_ml.blueprint.models import Blueprint
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 PACKAGE = REPOSITORY / "plugins" / "opensearch_ml"
 CHECKS = [path for path in (PACKAGE / "checks").glob("*.py") if path.stem not in ("__init__", "request_body")]

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 
 def test_each_benchmark_that_make_bench_runs_can_be_imported_from_a_clean_clone() -> None:

@@ -23,7 +23,8 @@ import yaml
 from compose_spec import PyOptions
 from cryptography.fernet import Fernet
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.repository import REPOSITORY
+
 COMPOSE_FILE = REPOSITORY / "docker-compose.yaml"
 ENV_EXAMPLE = REPOSITORY / ".env.example"
 

@@ -19,9 +19,10 @@ from airflow.triggers.base import TriggerEvent
 
 from opensearch_ml.errors import OpenSearchMLError, ServerBusy, Unreachable
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
-from tests.support.cluster import REPOSITORY, connections
+from tests.support.cluster import connections
 from tests.support.deploy_sensor import sensor
 from tests.support.doubles import MODEL, TASK, WHY, ClusterDouble
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.usefixtures("impatient")
 

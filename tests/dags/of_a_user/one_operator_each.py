@@ -30,21 +30,35 @@ BLUEPRINT = "{{ params.blueprint }}"
 MODEL = "{{ params.model_id }}"
 
 with DAG("settings", schedule=None, params={"private_ip": True}):
-    OpenSearchUpdateMLSettingsOperator(task_id="it", settings={"private_ip_enabled": "{{ params.private_ip }}"})
+    OpenSearchUpdateMLSettingsOperator(
+        task_id="it",
+        settings={"private_ip_enabled": "{{ params.private_ip }}"},  # type: ignore[dict-item]  # a template
+    )
 
 with DAG("settings_as_one", schedule=None, params={"settings": {}}, render_template_as_native_obj=True):
-    OpenSearchUpdateMLSettingsOperator(task_id="it", settings="{{ params.settings }}")
+    OpenSearchUpdateMLSettingsOperator(
+        task_id="it",
+        settings="{{ params.settings }}",  # type: ignore[arg-type]  # a template
+    )
 
 with DAG("settings_of_the_target", schedule=None):
     OpenSearchUpdateMLSettingsOperator(task_id="it")
 
 with DAG("wrong_settings", schedule=None, default_args={"retries": 2, "retry_delay": timedelta(0)}):
     OpenSearchUpdateMLSettingsOperator(
-        task_id="it", settings={"only_run_on_ml_node": False, "private_ip_enable": True, "log_level": "DEBUG"}
+        task_id="it",
+        settings={
+            "only_run_on_ml_node": False,
+            "private_ip_enable": True,
+            "log_level": "DEBUG",  # type: ignore[dict-item]  # what is wrong
+        },
     )
 
 with DAG("settings_as_text", schedule=None, params={"settings": {}}):
-    OpenSearchUpdateMLSettingsOperator(task_id="it", settings="{{ params.settings }}")
+    OpenSearchUpdateMLSettingsOperator(
+        task_id="it",
+        settings="{{ params.settings }}",  # type: ignore[arg-type]  # a template
+    )
 
 with DAG("roles", schedule=None, params={"role": "ml_full_access", "user": "someone"}):
     OpenSearchMapRoleOperator(task_id="it", role_mapping={"ml_full_access": {"users": ["{{ params.user }}"]}})

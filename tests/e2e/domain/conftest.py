@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -17,11 +15,11 @@ from local.aws_account.process import AwsAccount
 from local.domain_gateway.process import DomainGateway
 from local.domain_stack import DOMAIN_ARN, DomainStack
 from local.model_endpoints.process import ModelEndpoints
-from tests.e2e.conftest import PARSED_ONCE
-from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.cluster import Cluster
+from tests.support.domain_stacks import TITAN, local_target, running
+from tests.support.repository import REPOSITORY
 
 OF_A_USER = Path(__file__).parent / "dags"
-TITAN = "opensearch_titan"  # the same domain as a second target, because Titan knows other dimensions than SageMaker's
 TITAN_DIMENSION = 512
 
 
@@ -43,24 +41,6 @@ def domain_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DomainSta
         target |= {"opensearch_conn_id": TITAN, "variables": target["variables"] | {"dimension": TITAN_DIMENSION}}
         (folder / "targets" / "titan.yaml").write_text(yaml.safe_dump(target))
         yield stack
-
-
-@contextmanager
-def running(stack: DomainStack) -> Iterator[None]:
-    """Start a stack that logs everything, and end it with all that it made."""
-    stack.opensearch.heap = "512m"
-    stack.environment |= {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG", **PARSED_ONCE}
-    try:
-        stack.up()
-        yield
-    finally:
-        stack.reset()
-
-
-def local_target(stack: DomainStack) -> dict[str, Any]:
-    """What the stack's own target says; its variables name the model endpoints of this machine."""
-    target: dict[str, Any] = yaml.safe_load((stack.folder / "targets" / "local.yaml").read_text())
-    return target
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from local.distribution import VERSIONS
 from local.domain_stack import DOMAIN_NAME, ROLE_ARN, DomainStack
 from local.model_endpoints.keys import bearer_fingerprint
 from local.opensearch import OpenSearchCluster
-from tests.e2e.conftest import ONE_OF_EACH, objects, state_of, told
-from tests.e2e.domain.conftest import local_target, running
 from tests.support.cluster import Cluster
+from tests.support.domain_stacks import local_target, running
+from tests.support.scheduler_runs import ONE_OF_EACH, objects, state_of, told
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # make test-fleets
 

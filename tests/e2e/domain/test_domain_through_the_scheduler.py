@@ -14,15 +14,23 @@ from typing import Any
 import pytest
 
 from local.airflow_standalone import AirflowStandalone, DagRun
-from local.aws_account.principals import ACCOUNT_ID
 from local.aws_account.process import REGION, AwsAccount
+from local.aws_account.root_user import ACCOUNT_ID
 from local.domain_gateway.process import DomainGateway
 from local.domain_stack import DOMAIN_ARN, DOMAIN_NAME, ROLE_ARN, SECRET, DomainStack
 from local.model_endpoints.keys import bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
-from tests.e2e.conftest import KEPT_BY_THE_SERVER, ONE_OF_EACH, PROVISION, TEARDOWN, files_below, objects, told
-from tests.e2e.domain.conftest import TITAN
 from tests.support.cluster import Cluster
+from tests.support.domain_stacks import TITAN
+from tests.support.scheduler_runs import (
+    KEPT_BY_THE_SERVER,
+    ONE_OF_EACH,
+    PROVISION,
+    TEARDOWN,
+    files_below,
+    objects,
+    told,
+)
 
 EMBEDDING, ANSWERING, BEDROCK = "sagemaker_embedding", "sagemaker_question_answering", "bedrock_titan_embedding"
 COMPREHEND, SECRETS = "comprehend_language", "openai_embedding_secrets_manager"

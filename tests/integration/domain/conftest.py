@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from local.model_endpoints.process import ModelEndpoints
-from tests.support.cluster import REPOSITORY
 from tests.support.domain_world import BLUEPRINT, ENDPOINT, World, allowed
 from tests.support.domains import REGION, Domain
+from tests.support.repository import REPOSITORY
 
 
 @pytest.fixture

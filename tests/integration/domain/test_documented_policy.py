@@ -15,7 +15,8 @@ from opensearch_ml.operators.model import (
     OpenSearchUndeployModelOperator,
 )
 from tests.support.domain_world import ACCOUNT, BLUEPRINT, ROLE_NAME, USER_ARN, TaskFailed, World
-from tests.support.markdown import REPOSITORY, airflow_policy, blocks
+from tests.support.markdown import airflow_policy, blocks
+from tests.support.repository import REPOSITORY
 
 AIRFLOW_ROLE = f"arn:aws:iam::{ACCOUNT}:role/airflow"
 UNASKED = (

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.dags.conftest import Finished, Run, database, run_dag  # noqa: F401 fixtures
-from tests.support.cluster import REPOSITORY
+from tests.support.dag_runs import Finished, Run
 from tests.support.domain_world import ROLE_ARN, ROLE_NAME, World
+from tests.support.repository import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
 DAG_ID = "amazon_opensearch_domain"
@@ -47,7 +47,7 @@ def told(done: Finished) -> dict[str, Any]:
 
 def test_the_example_makes_a_model_that_the_role_answers_for_and_a_pipeline_that_uses_it(
     owned: World,
-    run_dag: Run,  # noqa: F811
+    run_dag: Run,
 ) -> None:
     done = run_dag(DAG_ID, folder=EXAMPLES)
     assert told(done) == dict.fromkeys(TASKS, "success"), done.log
@@ -65,7 +65,7 @@ def test_the_example_makes_a_model_that_the_role_answers_for_and_a_pipeline_that
 
 def test_the_next_day_nothing_is_written_but_what_somebody_took_away(
     owned: World,
-    run_dag: Run,  # noqa: F811
+    run_dag: Run,
 ) -> None:
     assert set(told(run_dag(DAG_ID, folder=EXAMPLES)).values()) == {"success"}
     owned.account.forget_writes()

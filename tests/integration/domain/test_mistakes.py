@@ -47,6 +47,18 @@ class Mistake:
         return self.name
 
 
+def _all_of(*seeds: Callable[[World], object]) -> Callable[[World], object]:
+    def seed(world: World) -> None:
+        for one in seeds:
+            one(world)
+
+    return seed
+
+
+def _without(action: str) -> Callable[[World], object]:
+    return lambda world: world.forbid(action)
+
+
 def _extra(world: World, **changed: object) -> None:
     extra = world.connection["extra"] | changed
     world.connection["extra"] = {name: value for name, value in extra.items() if value is not None}
@@ -175,29 +187,29 @@ MISTAKES = (
     ),
     Mistake(
         "signed for another region",
-        lambda world: (
-            _extra(world, domain_arn=None, region_name="us-west-2"),
-            world.connection.update(host=world.domain.gateway.url),
-            _keys_in_place_of_the_role(world),
+        _all_of(
+            lambda world: _extra(world, domain_arn=None, region_name="us-west-2"),
+            lambda world: world.connection.update(host=world.domain.gateway.url),
+            _keys_in_place_of_the_role,
         ),
         ("the request is signed for another region than the domain's",),
         "region_name",
     ),
     Mistake(
         "no domain_arn",
-        lambda world: (
-            _extra(world, domain_arn=None, region_name=REGION),
-            world.connection.update(host=world.domain.gateway.url),
-            world.document["variables"].update(account_id=ACCOUNT),
+        _all_of(
+            lambda world: _extra(world, domain_arn=None, region_name=REGION),
+            lambda world: world.connection.update(host=world.domain.gateway.url),
+            lambda world: world.document["variables"].update(account_id=ACCOUNT),
         ),
         ("connection opensearch_default does not say which domain it is for",),
         '{"domain_arn": "arn:aws:es:REGION:ACCOUNT:domain/NAME"}',
     ),
     Mistake(
         "login in place of a signature",
-        lambda world: (
-            _extra(world, aws_conn_id=None),
-            world.connection.update(
+        _all_of(
+            lambda world: _extra(world, aws_conn_id=None),
+            lambda world: world.connection.update(
                 host=world.domain.gateway.url,
                 login=world.domain.cluster.admin_user,
                 password=world.domain.cluster.admin_password,
@@ -227,7 +239,7 @@ MISTAKES = (
     ),
     Mistake(
         "endpoint of a foreign account's domain",
-        lambda world: (_foreign_caller(world), world.connection.pop("host")),
+        _all_of(_foreign_caller, lambda world: world.connection.pop("host")),
         ("the endpoint of domain search cannot be looked up from account 999999999999",),
         "field Host",
     ),
@@ -259,7 +271,7 @@ MISTAKES = (
     *(
         Mistake(
             f"no {action}",
-            lambda world, action=action: world.forbid(action),  # type: ignore[misc]
+            _without(action),
             (f"{USER_ARN} may not {action} on {DOMAIN}/*", "implicitDeny"),
             f'"Action": "{action}"',
         )
@@ -304,9 +316,9 @@ MISTAKES = (
     ),
     Mistake(
         "role of another account",
-        lambda world: (
-            world.document["variables"].update(account_id=FOREIGN)
-            or world.target.update(variables=world.target["variables"] | {"account_id": FOREIGN})
+        _all_of(
+            lambda world: world.document["variables"].update(account_id=FOREIGN),
+            lambda world: world.target.update(variables=world.target["variables"] | {"account_id": FOREIGN}),
         ),
         (f"is a role of account {FOREIGN}, and the domain {DOMAIN} can be passed only its own",),
         "externalAccountRoleArn",
@@ -373,7 +385,7 @@ MISTAKES = (
     ),
     Mistake(
         "who is to map others may not",
-        lambda world: (_ml_user_only(world), world.target.update(role_mapping={"ml_read_access": {"users": ["x"]}})),
+        _all_of(_ml_user_only, lambda world: world.target.update(role_mapping={"ml_read_access": {"users": ["x"]}})),
         ("opensearch_default may not map anybody to ml_read_access",),
         "the master user",
     ),
@@ -412,7 +424,7 @@ MISTAKES = (
     ),
     Mistake(
         "service of another name",
-        lambda world: (_parameters(world, service_name="sagemaker-runtime"),),
+        lambda world: _parameters(world, service_name="sagemaker-runtime"),
         ("service_name: is sagemaker-runtime, which is a host's name",),
         "sagemaker",
     ),
@@ -480,14 +492,14 @@ EXPLAINED = (
     ),
     Mistake(
         "no iam:PassRole",
-        lambda world: (world.make_role(), world.forbid("iam:PassRole")),
+        _all_of(World.make_role, _without("iam:PassRole")),
         (f"{USER_ARN} may not pass {ROLE_ARN} to {SERVICE}",),
         f'"iam:PassedToService": "{SERVICE}"',
         task="connector",
     ),
     Mistake(
         "iam:PassRole to another service only",
-        lambda world: (world.make_role(), _pass_only_to_ec2(world)),
+        _all_of(World.make_role, _pass_only_to_ec2),
         (f"may not pass {ROLE_ARN}", "allows it only if StringEquals iam:PassedToService ec2.amazonaws.com"),
         f'"iam:PassedToService": "{SERVICE}"',
         task="connector",
@@ -532,9 +544,9 @@ EXPLAINED = (
     ),
     Mistake(
         "endpoint of another name",
-        lambda world: (
-            world.target["variables"].update(endpoint_name="gone"),
-            world.make_role(
+        _all_of(
+            lambda world: world.target["variables"].update(endpoint_name="gone"),
+            lambda world: world.make_role(
                 statements=[
                     {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": f"{ENDPOINT_ARN[:-20]}gone"}
                 ]
@@ -546,7 +558,7 @@ EXPLAINED = (
     ),
     Mistake(
         "role is not mapped",
-        lambda world: (setattr(world, "admin", ""), world.target.update(settings={})),
+        _all_of(lambda world: setattr(world, "admin", ""), lambda world: world.target.update(settings={})),
         (f"{USER_ARN} is mapped to no role that may use ML Commons",),
         f'"users": ["{USER_ARN}"]',
         task="ml_settings",

@@ -12,9 +12,9 @@ from local.aws_account.process import document
 from local.domain_gateway.process import start_domain_gateway
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.catalog.catalog import Catalog
-from tests.support.cluster import REPOSITORY
 from tests.support.domain_world import ACCOUNT, BLUEPRINT, ENDPOINT, ROLE_ARN, ROLE_NAME, World, allowed
 from tests.support.domains import NAME, REGION
+from tests.support.repository import REPOSITORY
 
 OTHER_ACCOUNT = "210987654321"
 EXTERNAL_ARN = f"arn:aws:iam::{OTHER_ACCOUNT}:role/external"

@@ -7,9 +7,10 @@ import json
 import pytest
 import yaml
 
-from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.cluster import Cluster
 from tests.support.domain_world import ACCOUNT, ENDPOINT_ARN, USER_ARN, TaskFailed, World
 from tests.support.domains import REGION
+from tests.support.repository import REPOSITORY
 
 MODELS_ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/models"
 INVOKE = {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": ENDPOINT_ARN}

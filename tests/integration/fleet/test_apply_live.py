@@ -12,13 +12,10 @@ import pytest
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.reconcile.results import Outcome
-from tests.integration.fleet.conftest import World
-from tests.integration.fleet.test_plan_live import (
-    DRIFTS,
-    another_model,
-)
 from tests.support.applies import apply_all, apply_plan, counts, outcomes
 from tests.support.cluster import Cluster, connections
+from tests.support.fleet_drifts import DRIFTS, another_model
+from tests.support.fleet_world import World
 
 pytestmark = pytest.mark.slow
 

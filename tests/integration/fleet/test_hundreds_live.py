@@ -20,10 +20,10 @@ from opensearch_ml.resources import bodies, canonical
 from opensearch_ml.resources.changes import Kind
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps.deployment import start_deployment
-from tests.integration.conftest import CREDENTIAL, prepare, until_deployed
-from tests.integration.fleet.conftest import World
-from tests.integration.fleet.test_plan_live import SETTLED, another_model
 from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.fleet_drifts import another_model
+from tests.support.fleet_world import SETTLED, World
+from tests.support.provisioning import CREDENTIAL, prepare, until_deployed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -15,10 +15,10 @@ from opensearch_ml.checks import versions
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.importing.from_cluster import look_at_others
 from opensearch_ml.reconcile.results import Outcome
-from tests.integration.fleet.conftest import World
-from tests.integration.test_catalog_live import BLUEPRINTS, LASTING, own, with_keys
 from tests.support.applies import apply_plan
+from tests.support.catalog_blueprints import LASTING, own, with_keys
 from tests.support.cluster import connections
+from tests.support.fleet_world import World
 from tests.support.hand_made import (
     KEY,
     MAKES_A_VECTOR,
@@ -28,6 +28,7 @@ from tests.support.hand_made import (
     imported,
     make,
 )
+from tests.support.repository import BLUEPRINTS
 
 
 def test_what_was_made_by_hand_is_written_and_planned_as_an_adoption_without_a_difference(

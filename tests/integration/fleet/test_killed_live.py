@@ -7,15 +7,18 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.reconcile.approval import Approved, approved
-from tests.integration.fleet.conftest import World
-from tests.support.applies import apply_all, apply_plan, counts, outcomes
+from opensearch_ml.reconcile.approval import Approved
+from tests.support.applies import apply_all, apply_plan, counts, outcomes, planned_creations, with_creations
 from tests.support.cluster import Cluster
+from tests.support.fleet_world import World
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -43,7 +46,7 @@ def run_and_kill(world: World, ones: list[Approved], *, after: tuple[str, int] |
 def _kill_after(name: str, times: int) -> None:
     send, left = OpenSearchMLHook._send, [1] * times
 
-    def count(hook: OpenSearchMLHook, call, arguments):
+    def count(hook: OpenSearchMLHook, call: Callable[..., T], arguments: dict[str, Any]) -> T:
         answer = send(hook, call, arguments)
         if call.__name__ == name:
             left.pop()
@@ -51,22 +54,7 @@ def _kill_after(name: str, times: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
-    OpenSearchMLHook._send = count
-
-
-def many(world: World, make_blueprint: Callable[..., Blueprint], count: int) -> list[Approved]:
-    first = make_blueprint("model_x000")
-    for number in range(count):
-        world.write(first.model_copy(update={"name": f"model_x{number:03}", "inline": number % 5 == 4}))
-    plan = world.plan()
-    for stage in plan.stages()[:-1]:
-        apply_all(world, approved(stage))
-    return approved(plan.stages()[-1])
-
-
-def expected(before: dict[str, int], count: int) -> dict[str, int]:
-    made = {"connectors": count - count // 5, "models": count, "model_groups": count}
-    return {kind: before[kind] + made[kind] for kind in before}
+    pytest.MonkeyPatch().setattr(OpenSearchMLHook, "_send", count)  # for good: this process is to be killed
 
 
 def start_again(world: World, before: dict[str, int], cluster: Cluster) -> None:
@@ -93,16 +81,17 @@ def test_the_next_run_makes_exactly_what_a_killed_one_did_not(
     cluster = world.cluster
     before = counts(cluster)
     chosen = [(name, times) for name in WRITES for times in (1, count // 2)]
+    moments: list[tuple[tuple[str, int] | None, float]]
     moments = [(one, 0.0) for one in chosen] if count == 20 else [(("register_model", 50), 0.0)]
     moments += [(None, random.uniform(0.3, count / 10)) for _ in range(5 if count == 20 else 2)]  # noqa: S311
     for number, (after, at_s) in enumerate(moments):
-        ones = many(world, make_blueprint, count)
+        ones = planned_creations(world, make_blueprint, count)
         started = time.monotonic()
         killed = run_and_kill(world, ones, after=after, at_s=at_s)
         assert killed, (after, at_s)
         left = counts(cluster)
         converges(world, cluster, ones, "run-1" if number % 2 else "run-2")
-        assert counts(cluster) == expected(before, count), (after, at_s)
+        assert counts(cluster) == with_creations(before, count), (after, at_s)
         world.until_searchable()
         assert world.plan().changes == (), (after, at_s)
         print(f"{count}: killed at {after or f'{at_s:.1f} s'}: {left}; converged {time.monotonic() - started:.1f} s")

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
-from tests.integration.fleet.conftest import World
-from tests.integration.fleet.test_plan_live import foreign_body, set_on_cluster, unmap
 from tests.support.applies import apply_plan, counts, outcomes
 from tests.support.cluster import Cluster, connections
 from tests.support.fault_proxy import FAULTS, FaultProxy
+from tests.support.fleet_drifts import foreign_body, quick, set_on_cluster, unmap
+from tests.support.fleet_world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -50,7 +50,7 @@ class Drifting:
         self.world, self.make_blueprint = world, make_blueprint
         self.round = 0
         for name in ("model_1", "model_2"):
-            world.edit(name, _quick)
+            world.edit(name, quick)
         apply_plan(world, world.plan())
 
     def drift(self) -> None:
@@ -76,12 +76,6 @@ class Drifting:
         model = {"name": name, "function_name": "remote", "connector_id": connector_id, "description": "By hand"}
         self.world.models[name] = self.world.ml("POST", "models/_register?deploy=true", model)["model_id"]
         self.world.cluster.writes()  # waits until it is deployed
-
-
-def _quick(document: dict[str, Any]) -> dict[str, Any]:
-    # A swap waits as long as a call may be in flight.
-    document["connector"]["client_config"] = {"read_timeout": 1, "connection_timeout": 1}
-    return document
 
 
 def _with_description(document: dict[str, Any], told: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,10 +17,11 @@ from local.opensearch import OpenSearchCluster
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.results import Applied, Outcome
-from tests.integration.fleet.conftest import World
-from tests.integration.fleet.test_killed_live import expected, many
-from tests.support.applies import apply_all, apply_plan, counts
+from tests.support.applies import apply_all, apply_plan, counts, planned_creations, with_creations
 from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.fleet_world import World
+
+T = TypeVar("T")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -114,7 +116,7 @@ def dies_and_converges(
 ) -> None:
     """Kill a node after so many calls of a kind, start it again while the run goes on, and run until it converges."""
     opensearch = world.cluster.opensearch
-    ones = many(world, make_blueprint, COUNT)
+    ones = planned_creations(world, make_blueprint, COUNT)
     with ThreadPoolExecutor(1) as beside:
         killed = _kill_after(monkeypatch, call, times, lambda: opensearch.kill_node(dies))
         run = beside.submit(apply_all, world, ones)
@@ -129,7 +131,7 @@ def dies_and_converges(
     left, ended_s = counts(world.cluster), time.monotonic() - killed[0]
     runs = until_converged(world)
     took_s = time.monotonic() - killed[0]
-    assert counts(world.cluster) == expected(NONE, COUNT)
+    assert counts(world.cluster) == with_creations(NONE, COUNT)
     assert {one["model_state"] for one in world.cluster.search("models")} == {"DEPLOYED"}
     names = Counter(one["name"] for one in world.cluster.search("model_groups"))
     assert set(names.values()) == {1}
@@ -144,7 +146,7 @@ def _kill_after(monkeypatch: pytest.MonkeyPatch, name: str, times: int, kill: Ca
     """Kill once, after so many calls of a kind; returns where the time of it will be."""
     send, left, killed = OpenSearchMLHook._send, [1] * times, list[float]()
 
-    def count(hook: OpenSearchMLHook, call, arguments):
+    def count(hook: OpenSearchMLHook, call: Callable[..., T], arguments: dict[str, Any]) -> T:
         answer = send(hook, call, arguments)
         if call.__name__ == name and left:
             left.pop()

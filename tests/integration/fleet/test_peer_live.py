@@ -23,9 +23,8 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.apply import Applying, Outcome, apply_stage
 from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.resources.changes import Kind, Plan
-from tests.integration.fleet.conftest import World
-from tests.integration.fleet.test_plan_live import _predictors
 from tests.support.cluster import Cluster, connections
+from tests.support.fleet_world import World
 from tests.support.hand_made import KEY, bodies_at, differing, imported
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -67,11 +66,11 @@ def test_what_the_peer_made_is_imported_adopted_unnoticed_and_swapped_once_it_ch
     with connections(**told):
         with _asked_all_the_time(world, model_id):
             held = _connector(world, connector_id)
-            predictors = _predictors(world, model_id)
+            predictors = world.predictors(model_id)
             model = world.ml("GET", f"models/{model_id}")
             assert _applied(world, world.plan()) == [(Kind.ADOPT, "peer_embedding")]
             assert _connector(world, connector_id) == held
-            assert _predictors(world, model_id) == predictors
+            assert world.predictors(model_id) == predictors
             after = world.ml("GET", f"models/{model_id}")
             # The server adds model_id to whatever it updates first.
             assert _changed(model, after) - {"model_id"} == {"description", "last_updated_time"}

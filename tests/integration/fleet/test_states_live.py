@@ -13,10 +13,10 @@ from local.opensearch import OpenSearchCluster
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources.changes import Kind
-from tests.integration.conftest import provision
-from tests.integration.fleet.conftest import World
 from tests.support.applies import apply_plan, outcomes
 from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.fleet_world import World
+from tests.support.provisioning import provision
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

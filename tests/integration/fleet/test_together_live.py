@@ -19,13 +19,12 @@ from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import delete_connectors, ensure_connector
 from opensearch_ml.steps.deployment import undeploy as undeploy_step
 from opensearch_ml.steps.model import delete_models, ensure_model, ensure_model_group
-from tests.integration.conftest import CREDENTIAL
-from tests.integration.fleet.conftest import World
-from tests.integration.fleet.test_lost_answers import _quick
-from tests.integration.fleet.test_plan_live import _predictors, another_model, foreign_body
 from tests.support.applies import apply_all, apply_plan, counts, outcomes
 from tests.support.cluster import Cluster, connections
 from tests.support.fault_proxy import FaultProxy
+from tests.support.fleet_drifts import another_model, foreign_body, quick
+from tests.support.fleet_world import World
+from tests.support.provisioning import CREDENTIAL
 from tests.support.rotation_world import load
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -44,7 +43,7 @@ def proxy(world: World) -> Iterator[FaultProxy]:
 def test_two_runs_and_a_rotation_at_once_make_nothing_twice(
     world: World, make_blueprint: Callable[..., Blueprint], cluster: Cluster
 ) -> None:
-    world.edit("model_1", _quick)
+    world.edit("model_1", quick)
     world.edit("model_1", another_model)
     for number in range(6):
         world.write(make_blueprint(f"model_x{number}"))
@@ -109,16 +108,16 @@ def test_a_model_made_by_hand_is_adopted_and_swapped_and_no_predict_is_lost(
 ) -> None:
     name = "model_hand"
     world.write(make_blueprint(name, inline=inline, model__description="By hand"))
-    world.edit(name, _quick)
+    world.edit(name, quick)
     model_id = by_hand(world, name, inline=inline)
     theirs = [
         one["id"] for one in cluster.search("connectors") if one["name"] == world.catalog.blueprint(name).connector.name
     ]
-    before, predictors = counts(cluster), _predictors(world, model_id)
+    before, predictors = counts(cluster), world.predictors(model_id)
     with load(cluster, model_id, QUESTION, per_second=20) as seen:
         done = apply_plan(world, world.plan())
         assert outcomes(done) == {name: "done"}
-        assert _predictors(world, model_id) == predictors
+        assert world.predictors(model_id) == predictors
         assert world.plan().changes == ()
         assert counts(cluster) == before
 

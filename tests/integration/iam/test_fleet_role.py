@@ -14,7 +14,7 @@ from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile import actions, planning
 from opensearch_ml.reconcile.apply import Applying
-from tests.integration.iam.conftest import DOMAIN, INVOKE, NAME, OTHER_DOMAIN, POLICY, Connect, assume, document, trust
+from tests.support.iam_roles import DOMAIN, INVOKE, NAME, OTHER_DOMAIN, POLICY, Connect, assume, document, trust
 
 
 def delete(account: AwsAccount) -> None:

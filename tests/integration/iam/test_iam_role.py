@@ -14,7 +14,7 @@ from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.errors import Final, InvalidConnection, NotFound, OpenSearchMLError, PermissionDenied, RequestRefused
 from opensearch_ml.iam.ensure_role import ensure_iam_role, what_lacks
 from opensearch_ml.iam.role_client import RoleInIam
-from tests.integration.iam.conftest import (
+from tests.support.iam_roles import (
     ACCOUNT,
     DOMAIN,
     ENDPOINT,

@@ -13,8 +13,7 @@ from opensearch_ml.base.outcome import Changed
 from opensearch_ml.errors import Conflict
 from opensearch_ml.iam.ensure_role import delete_iam_role, ensure_iam_role
 from opensearch_ml.iam.role_client import RoleInIam
-from tests.integration.conftest import at_once
-from tests.integration.iam.conftest import (
+from tests.support.iam_roles import (
     DOMAIN,
     INVOKE,
     NAME,
@@ -27,6 +26,7 @@ from tests.integration.iam.conftest import (
     trust,
     trust_of,
 )
+from tests.support.threads import at_once
 
 
 @pytest.mark.parametrize("attempt", range(3))

@@ -14,7 +14,7 @@ from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.errors import NotYetEffective, PermissionDenied, Unreachable
 from opensearch_ml.iam import cli_commands
 from opensearch_ml.iam.ensure_role import delete_iam_role, ensure_iam_role
-from tests.integration.iam.conftest import (
+from tests.support.iam_roles import (
     INVOKE,
     NAME,
     OTHER_DOMAIN,

@@ -9,7 +9,7 @@ import pytest
 from local.aws_account.process import AwsAccount
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.iam.ensure_role import delete_iam_role, ensure_iam_role
-from tests.integration.iam.conftest import (
+from tests.support.iam_roles import (
     DOMAIN,
     INVOKE,
     NAME,

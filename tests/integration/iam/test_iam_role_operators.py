@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import yaml
+from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from local.aws_account.process import AwsAccount
 from opensearch_ml.iam import cli_commands
 from opensearch_ml.links import OpenSearchIamRoleLink
 from opensearch_ml.operators.iam_role import OpenSearchCreateIamRoleOperator, OpenSearchDeleteIamRoleOperator
-from tests.integration.iam.conftest import DOMAIN, NAME, ROLE, Connect, assume, document
+from tests.support.iam_roles import DOMAIN, NAME, ROLE, Connect, assume, document
 
 OF_A_DOMAIN = {"domain_arn": DOMAIN, "aws_conn_id": "aws_default"}
 KEYS = {"access_key": {"conn_id": "k", "field": "login"}, "secret_key": {"conn_id": "k"}}
@@ -132,6 +133,7 @@ def test_what_the_maker_lacks_is_told_once_and_not_taken_for_a_refusal_of_the_do
 )
 def test_the_link_leads_to_the_partitions_own_console(partition: str, console: str | None) -> None:
     task = Task()
-    OpenSearchIamRoleLink.persist({"ti": task}, f"arn:{partition}:iam::123456789012:role/models/of us+1")
+    context: Context = {"ti": task}  # type: ignore[typeddict-item]  # a link asks of it no more than this
+    OpenSearchIamRoleLink.persist(context, f"arn:{partition}:iam::123456789012:role/models/of us+1")
     url = f"https://{console}/iam/home#/roles/details/of%20us%2B1"
     assert list(task.kept.values()) == ([url] if console else [])

@@ -17,8 +17,8 @@ from opensearch_ml.iam.ensure_role import ensure_iam_role
 from opensearch_ml.rotation.sources import source_for, supply_for
 from opensearch_ml.rotation.sources.connection import ConnectionSource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
-from tests.integration.iam.conftest import DOMAIN, NAME, OTHER_DOMAIN, ROLE, document, role, trust
 from tests.support.cluster import connections
+from tests.support.iam_roles import DOMAIN, NAME, OTHER_DOMAIN, ROLE, document, role, trust
 
 OF_A_DOMAIN = {"conn_type": "opensearch", "extra": {"domain_arn": DOMAIN, "aws_conn_id": "aws_default"}}
 

@@ -19,15 +19,15 @@ USER_ARN = "arn:aws:iam::123456789012:user/airflow"
 ROLE_TRUST = [{"Effect": "Allow", "Principal": {"AWS": USER_ARN}, "Action": "sts:AssumeRole"}]
 FOREIGN_ACCOUNT = "210987654321"
 FOREIGN_ARN = f"arn:aws:sts::{FOREIGN_ACCOUNT}:assumed-role/caller/airflow"
-MATCH_ALL = {"query": {"match_all": {}}}
+MATCH_ALL: dict[str, dict[str, dict[str, str]]] = {"query": {"match_all": {}}}
 EXPIRED = "The security token included in the request is expired"
 INVALID = "The security token included in the request is invalid."
 MISMATCH = "The request signature we calculated does not match the signature you provided. "
 
 
-def told(answer: requests.Response) -> dict[str, str]:
+def told(answer: requests.Response) -> dict[str, Any]:
     assert answer.status_code == 403
-    found: dict[str, str] = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
 
 
@@ -179,7 +179,7 @@ def test_whom_iam_lets_in_still_needs_a_mapped_role(domain: Domain, user: Key) -
     session = domain.session(role, user)
     for key, who in ((user, {"users": [USER_ARN]}), (session, {"backend_roles": [role]})):
         refused = domain.request("POST", "/_plugins/_ml/models/_search", key, json=MATCH_ALL)
-        assert told(refused)["error"]["type"] == "security_exception"  # type: ignore[index]
+        assert told(refused)["error"]["type"] == "security_exception"
         domain.map_role("ml_full_access", **who)
         assert domain.request("POST", "/_plugins/_ml/models/_search", key, json=MATCH_ALL).ok
 

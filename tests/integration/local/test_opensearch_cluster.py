@@ -18,8 +18,8 @@ import requests
 from local import distribution
 from local.errors import ClusterStartError
 from local.opensearch import OpenSearchCluster
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 PLUGINS = {
     "opensearch-job-scheduler",
     "opensearch-knn",
@@ -211,7 +211,8 @@ def test_a_second_node_can_join_later_and_a_crash_of_it_is_noticed(restarted: Re
 
 def test_whoever_knows_of_one_node_still_stops_all(cluster: OpenSearchCluster, restarted: Restarted) -> None:
     restarted.cluster.start()
-    assert len(cluster.pids) == 2
+    pids = cluster.pids
+    assert len(pids) == 2
     cluster.stop()
     assert (cluster.pids, servers_of(cluster)) == ((), [])
 

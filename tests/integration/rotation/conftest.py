@@ -12,8 +12,9 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
-from tests.integration.conftest import provision
-from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.cluster import Cluster
+from tests.support.provisioning import provision
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_world import NEW, OLD, THIRD, Keys
 
 

@@ -14,8 +14,8 @@ from opensearch_ml.resources.read import look_at_fleet
 from opensearch_ml.rotation.read import look as exactly
 from opensearch_ml.rotation.selection import Standing, standings
 from opensearch_ml.rotation.sources import source_for
-from tests.integration.conftest import CREDENTIAL, prepare, provision
 from tests.support.cluster import OPENAI_KEY, Cluster, connections
+from tests.support.provisioning import CREDENTIAL, prepare, provision
 
 pytestmark = pytest.mark.slow  # make test-rotation
 

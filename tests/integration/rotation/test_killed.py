@@ -20,8 +20,8 @@ from opensearch_ml.errors import RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.swap import rotate
-from tests.integration.conftest import provision
 from tests.support.cluster import Cluster
+from tests.support.provisioning import provision
 from tests.support.rotation_world import NEW, OLD, QUICK, THIRD, Keys, keys_served, left, load
 
 pytestmark = pytest.mark.slow  # make test-rotation

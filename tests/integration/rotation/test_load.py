@@ -23,8 +23,8 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.swap import rotate
-from tests.integration.conftest import prepare, provision
 from tests.support.cluster import Cluster, connections
+from tests.support.provisioning import prepare, provision
 from tests.support.rotation_world import QUICK, Keys, left, load, requests_with
 
 pytestmark = pytest.mark.slow  # make test-rotation
@@ -194,7 +194,9 @@ def test_a_change_of_definition_alone_keeps_the_key(
         record = rotate(hook36, renamed, source(), token="run-1", limits=replace(QUICK, grace_s=0.1))
     assert record.why == ("parameters.model",)
     assert seen.failed == []
-    assert hook36.get_connector(record.new_connector)["parameters"]["model"] == "gpt-4o"
+    made = hook36.get_connector(record.new_connector)
+    assert made is not None
+    assert made["parameters"]["model"] == "gpt-4o"
 
 
 def keys_of(source: Source) -> str:

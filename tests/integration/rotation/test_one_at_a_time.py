@@ -20,9 +20,10 @@ from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.model import ensure_model
-from tests.integration.conftest import at_once, provision
 from tests.support.cluster import Cluster
+from tests.support.provisioning import provision
 from tests.support.rotation_world import NEW, OLD, QUICK, Keys, keys_served, left
+from tests.support.threads import at_once
 
 pytestmark = pytest.mark.slow  # make test-rotation
 
@@ -97,8 +98,10 @@ def test_a_provisioning_run_takes_no_candidate_and_deletes_no_way_back(
 ) -> None:
     blueprint = chat()
     model_id = provision(hook36, blueprint, {"openAI_key": OLD})
-    old = look(hook36, blueprint).live.id
-    group_id = hook36.get_model(model_id)["model_group_id"]
+    live, model = look(hook36, blueprint).live, hook36.get_model(model_id)
+    assert live is not None
+    assert model is not None
+    old, group_id = live.id, model["model_group_id"]
     seen: list[Step] = []
 
     def provision_too(step: Step, when: str) -> None:

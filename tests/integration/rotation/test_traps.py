@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ from opensearch_ml.rotation import prove
 from opensearch_ml.rotation.read import canaries, look
 from opensearch_ml.rotation.record import Journal, Step
 from opensearch_ml.rotation.swap import rotate
-from tests.integration.conftest import provision
 from tests.support.cluster import Cluster
+from tests.support.provisioning import provision
 from tests.support.rotation_world import NEW, OLD, QUICK, Keys, keys_served, left
 
 pytestmark = pytest.mark.slow  # make test-rotation
@@ -61,7 +62,9 @@ def test_a_standalone_connectors_parameters_can(hook36: OpenSearchMLHook, chat: 
     provision(hook36, chat(parameters={"model": "gpt-4o", "temperature": 1}), {"openAI_key": OLD})
     record = rotate(hook36, chat(parameters={"model": "gpt-4o"}), source(OLD), token="run-1", limits=QUICK)
     assert record.why == ("parameters.temperature",)
-    assert "temperature" not in hook36.get_connector(record.new_connector)["parameters"]
+    made = hook36.get_connector(record.new_connector)
+    assert made is not None
+    assert "temperature" not in made["parameters"]
 
 
 def test_a_credential_that_lacks_a_key_is_not_merged_into_a_candidate(
@@ -147,7 +150,7 @@ def test_no_candidate_keeps_an_id_with_a_hyphen(
     provision(hook36, blueprint, {"openAI_key": OLD})
     create, made = hook36.create_connector, []
 
-    def create_with_hyphen_first(body: dict) -> str:
+    def create_with_hyphen_first(body: dict[str, Any]) -> str:
         made.append(create(body))
         return Hyphenated(made[0]) if len(made) == 1 else made[-1]
 
@@ -257,6 +260,7 @@ def test_the_predictor_tells_when_a_node_has_switched_and_nothing_else_changes_i
     # The switch answers before it is done: what the proof relies on is the server's own word, as measured.
     model_id = provision(hook, chat(), {"openAI_key": OLD})
     live = look(hook, chat()).live
+    assert live is not None
     before = hook.predictors(model_id)
     assert len(before) == 1
     hook.update_model(model_id, {"description": "another one"})

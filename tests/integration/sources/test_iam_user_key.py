@@ -30,8 +30,8 @@ from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource, KeySte
 from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
 from opensearch_ml.rotation.sources.key_notes import key_of
 from opensearch_ml.rotation.sources.user_client import ACTIONS, UserInIam
-from tests.integration.iam.conftest import Connect
-from tests.integration.sources.conftest import EITHER_SIDE, USER, killed_at, signing
+from tests.support.credential_sources import EITHER_SIDE, USER, killed_at, signing
+from tests.support.iam_roles import Connect
 
 pytestmark = pytest.mark.slow  # make test-rotation
 
@@ -341,6 +341,7 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(
     swap.run()
     assert killed_at(scenario(step, swap), step, when)
     serving = key_of(swap.connectors()[0])
+    assert serving is not None
     assert keys(account)[serving] == "Active"
     swap.options.pop("verify", None)
     swap.run()

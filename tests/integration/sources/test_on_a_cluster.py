@@ -35,10 +35,11 @@ from opensearch_ml.steps.deployment import start_deployment
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
 from opensearch_ml.steps.preflight import Report, preflight
-from tests.integration.conftest import prepare, until_deployed
-from tests.integration.conftest import provision as provision_with
-from tests.integration.sources.conftest import ROLE, ROLE_NAME, SECRET, USER, killed_at
-from tests.support.cluster import REPOSITORY, Cluster
+from tests.support.cluster import Cluster
+from tests.support.credential_sources import ROLE, ROLE_NAME, SECRET, USER, killed_at
+from tests.support.provisioning import prepare, until_deployed
+from tests.support.provisioning import provision as provision_with
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_world import load
 
 pytestmark = pytest.mark.slow  # make test-rotation

@@ -17,8 +17,8 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource, SecretStep
-from tests.integration.iam.conftest import Connect
-from tests.integration.sources.conftest import EITHER_SIDE, SECRET, killed_at, with_secret
+from tests.support.credential_sources import EITHER_SIDE, SECRET, killed_at, with_secret
+from tests.support.iam_roles import Connect
 
 pytestmark = pytest.mark.slow  # make test-rotation
 
@@ -254,15 +254,16 @@ def answers_lost(source: SecretsManagerSource, *, done: bool) -> Iterator[None]:
     really = source._secret.make_current
     left = [1]
 
-    def make_current(version: str, *, instead_of: str) -> None:
+    def make_current(version_id: str, *, instead_of: str) -> None:
         if left and left.pop():
             if done:
-                really(version, instead_of=instead_of)
+                really(version_id, instead_of=instead_of)
             raise Unreachable("the answer was lost", evidence="read time-out", fix="run again")
-        really(version, instead_of=instead_of)
+        really(version_id, instead_of=instead_of)
 
-    source._secret.make_current = make_current  # type: ignore[method-assign]
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source._secret, "make_current", make_current)
+        yield
 
 
 @pytest.mark.parametrize("done", [True, False])

@@ -12,8 +12,8 @@ import yaml
 
 from opensearch_ml.blueprint import loader as documents
 from opensearch_ml.blueprint.loader import MAX_VALUES, Unreadable
-from tests.support.cluster import REPOSITORY
 from tests.support.examples import CANARY
+from tests.support.repository import REPOSITORY
 
 
 class Read(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -16,8 +15,9 @@ from opensearch_ml.iam import permissions
 from opensearch_ml.iam.permissions import Permission
 from opensearch_ml.iam.role import role_for
 from tests.support import seeds
+from tests.support.repository import REPOSITORY
 
-INCLUDE = Path(__file__).resolve().parents[3] / "include"
+INCLUDE = REPOSITORY / "include"
 CATALOG = Catalog(INCLUDE / "blueprints", INCLUDE / "no_targets")
 FRANKFURT = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")
 BEIJING = DomainArn.parse("arn:aws-cn:es:cn-north-1:111122223333:domain/search")

@@ -16,8 +16,8 @@ from opensearch_ml.catalog import json_schema
 from opensearch_ml.catalog.validation import parse_blueprint
 from tests.support import seeds
 from tests.support.bad_blueprints import CASES, GOOD, changed
-from tests.support.cluster import REPOSITORY
 from tests.support.examples import CANARY, action, document
+from tests.support.repository import REPOSITORY
 
 FILE = REPOSITORY / "include" / "schema" / "blueprint.schema.json"
 SCHEMA = json_schema.of_blueprints()

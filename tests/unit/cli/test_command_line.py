@@ -18,8 +18,8 @@ from jsonschema import Draft202012Validator
 from opensearch_ml import cli
 from opensearch_ml.cli.places import FINDINGS, OK, USAGE
 from tests.support.bad_blueprints import CASES, GOOD, SECRETS, changed, stood_in
-from tests.support.cluster import REPOSITORY
 from tests.support.examples import CANARY, action, document
+from tests.support.repository import REPOSITORY
 
 CATALOG = REPOSITORY / "include" / "blueprints"
 BARE = {**os.environ, "PYTHONPATH": str(REPOSITORY / "plugins")}

@@ -19,7 +19,8 @@ from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources.connection import ConnectionSource
-from tests.support.cluster import REPOSITORY, connections
+from tests.support.cluster import connections
+from tests.support.repository import REPOSITORY
 
 CONNECTION = {
     "conn_type": "generic",

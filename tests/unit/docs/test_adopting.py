@@ -16,8 +16,8 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.importing import from_cluster
 from opensearch_ml.importing.to_blueprint import Place
 from opensearch_ml.resources.inventory import Fleet
-from tests.support.cluster import REPOSITORY
 from tests.support.markdown import blocks, links
+from tests.support.repository import REPOSITORY
 
 FOLDER = REPOSITORY / "docs"
 TEXT = (FOLDER / "adopting.md").read_text()

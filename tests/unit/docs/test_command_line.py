@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from opensearch_ml import cli
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 DOCS = (REPOSITORY / "docs" / "blueprints.md").read_text()
 HOOKS = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text())

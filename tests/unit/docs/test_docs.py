@@ -21,8 +21,8 @@ from opensearch_ml.checks import versions
 from opensearch_ml.client.connection import signing
 from opensearch_ml.iam import policies
 from opensearch_ml.iam.role import IamRole, role_for
-from tests.support.cluster import REPOSITORY
 from tests.support.markdown import blocks, links, rows
+from tests.support.repository import REPOSITORY
 
 FOLDER = REPOSITORY / "docs"
 AWS = (FOLDER / "aws.md").read_text()

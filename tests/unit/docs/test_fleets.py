@@ -18,9 +18,9 @@ from opensearch_ml.reconcile.approval import Approved
 from opensearch_ml.reconcile.render import text
 from opensearch_ml.resources import adoption
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
-from tests.support.cluster import REPOSITORY
 from tests.support.dags import tasks_in_order
 from tests.support.markdown import blocks, links, rows
+from tests.support.repository import REPOSITORY
 
 FOLDER = REPOSITORY / "docs"
 TEXT = (FOLDER / "fleets.md").read_text()

@@ -17,8 +17,8 @@ from opensearch_ml.blueprint.placeholders import fill_variables
 from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.client.connection import address, domain_arn, signing
 from opensearch_ml.iam import cli_commands, policies
-from tests.support.cluster import REPOSITORY
 from tests.support.markdown import airflow_policy, blocks, links, rows
+from tests.support.repository import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 SOURCES = "".join(path.read_text() for path in sorted((REPOSITORY / "plugins").rglob("*.py")))

@@ -17,9 +17,9 @@ from opensearch_ml.blueprint.rotation import RotationSection, Source
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.rotation.schedule import DAILY
 from opensearch_ml.rotation.summary import Row, table
-from tests.support.cluster import REPOSITORY
 from tests.support.dags import tasks_in_order
 from tests.support.markdown import blocks, links, rows
+from tests.support.repository import REPOSITORY
 
 FOLDER = REPOSITORY / "docs"
 TEXT = (FOLDER / "rotation.md").read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +16,11 @@ from opensearch_ml.iam import permissions, policies
 from opensearch_ml.iam import role as iam_role
 from opensearch_ml.iam.role import role_for
 from tests.support.examples import action, parsed
+from tests.support.repository import REPOSITORY
 
 DOMAIN = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")
 OTHER = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/other1")
-INCLUDE = Path(__file__).resolve().parents[3] / "include"
+INCLUDE = REPOSITORY / "include"
 CATALOG = Catalog(INCLUDE / "blueprints", INCLUDE / "no_targets")
 # Nobody knows a batch job's name beforehand: Bedrock gives it an id, and SageMaker takes the caller's, with our prefix.
 BATCH_JOBS = (":model-invocation-job/*", ":transform-job/opensearch-*")

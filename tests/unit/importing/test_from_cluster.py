@@ -21,8 +21,8 @@ from opensearch_ml.reconcile.plan import plan
 from opensearch_ml.resources import bodies, canonical
 from opensearch_ml.resources.changes import Kind
 from opensearch_ml.resources.inventory import Cluster, Fleet
-from tests.support.cluster import REPOSITORY
 from tests.support.fleets import NOW_MS, VERSION, blueprint, canary, connector, foreign, model, stands
+from tests.support.repository import REPOSITORY
 
 CATALOG = Catalog(REPOSITORY / "include" / "blueprints", REPOSITORY / "no_targets")
 FRANKFURT = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")

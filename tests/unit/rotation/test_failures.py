@@ -15,7 +15,7 @@ from opensearch_ml.errors import InUse, OpenSearchMLError, RotationFailed
 from opensearch_ml.resources.rotation_state import Situation
 from opensearch_ml.rotation import failures
 from opensearch_ml.rotation.record import Step
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_cases import blueprint
 
 PREDICT = "POST /_plugins/_ml/models/Canary1/_predict -> 401 Error from remote service"

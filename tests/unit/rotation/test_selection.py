@@ -15,7 +15,7 @@ from opensearch_ml.errors import Finding, InvalidBlueprint, NoSuchBlueprint, Unr
 from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.selection import Standing, standings
-from tests.support.cluster import REPOSITORY
+from tests.support.repository import REPOSITORY
 from tests.support.rotation_cases import VERSION, blueprint, connector
 
 MISSPELT = [Finding("", "no file of that name in blueprints", "Did you mean chat_2?")]

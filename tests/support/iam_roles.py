@@ -1,14 +1,12 @@
-"""What the tests of IAM roles work with: an AWS account of their own, a caller, and roles of small blueprints."""
+"""IAM roles of small blueprints, on a domain of an AWS account: what they should be, and what the account holds."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from local.aws_account.process import AwsAccount, start_aws_account
+from local.aws_account.process import AwsAccount
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.catalog.validation import parse_blueprint
@@ -25,44 +23,7 @@ POLICY = f"opensearch_ml-embedding@{REGION}.search"
 INVOKE = {"Effect": "Allow", "Action": "sagemaker:InvokeEndpoint", "Resource": ENDPOINT}
 UNMANAGED: dict[str, Any] = {"iam_role": {"manage": False}}
 TAG = {"Key": "opensearch_ml_owner", "Value": "opensearch_ml"}
-
-
-@pytest.fixture(scope="session")
-def _account() -> Iterator[AwsAccount]:
-    with start_aws_account() as account:
-        yield account
-
-
-@pytest.fixture
-def account(_account: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> AwsAccount:
-    """An empty account."""
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    _account.reset()
-    return _account
-
-
 Connect = Callable[..., AwsAccess]
-
-
-@pytest.fixture
-def connect(account: AwsAccount, monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Makes the Airflow connection of a user with these statements, or of who may do anything, and the way to AWS."""
-
-    def make(statements: Sequence[Mapping[str, Any]] | None = None, *, conn_id: str = "aws_default") -> AwsAccess:
-        name = f"caller-of-{conn_id}"
-        allowed = [{"Effect": "Allow", "Action": "*", "Resource": "*"}] if statements is None else statements
-        made = account.create_user(name, allowed)
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection(account, **made))
-        account.forget_writes()
-        return AwsAccess(conn_id)
-
-    return make
-
-
-@pytest.fixture
-def access(connect: Connect) -> AwsAccess:
-    """Of a caller who may do anything."""
-    return connect()
 
 
 def connection(account: AwsAccount, *, access_key_id: str, secret_access_key: str, **extra: Any) -> str:
