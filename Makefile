@@ -79,10 +79,11 @@ test-fleets: $(INSTALLED)  ## fleets planned and applied: drift, lost answers, k
 	@$(BIN)/python -m pytest tests/e2e/test_fleet_killed.py -m "slow or not slow"
 	@$(BIN)/python -m pytest tests/e2e/domain/test_clusters_that_differ.py -m "slow or not slow"
 
-lint: $(INSTALLED)  ## ruff and mypy
+lint: $(INSTALLED)  ## ruff, mypy strict, and the direction of imports
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@PYTHONPATH=plugins:. $(BIN)/lint-imports --no-logo
 
 format: $(INSTALLED)  ## let ruff write the format
 	@$(BIN)/ruff check --fix

@@ -17,6 +17,8 @@ from opensearch_ml.base.outcome import Changed
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["MODELS", "asset_of", "fleet_of"]
+
 MODELS = AssetAlias("opensearch_ml_models")
 NOTED = "opensearch_ml_noted"
 

@@ -37,6 +37,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = [
+    "AuthenticationFailed",
+    "Conflict",
+    "CredentialsExpired",
+    "DeployFailed",
+    "Final",
+    "Finding",
+    "InUse",
+    "InvalidBlueprint",
+    "InvalidConnection",
+    "InvalidTarget",
+    "NoSuchBlueprint",
+    "NotFound",
+    "NotYetEffective",
+    "OpenSearchMLError",
+    "PermissionDenied",
+    "PlanTooLarge",
+    "PreflightFailed",
+    "RemoteCredentialRefused",
+    "RemoteModelBusy",
+    "RemoteModelRefused",
+    "RequestRefused",
+    "RotationFailed",
+    "ServerBusy",
+    "SmokeTestFailed",
+    "TLSNotVerified",
+    "Transient",
+    "Unreachable",
+    "UnresolvedCredential",
+    "UntrustedEndpoint",
+]
+
 
 class OpenSearchMLError(Exception):
     """What happened, what shows it, what to do.

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from opensearch_ml.base.arns import DomainArn
     from opensearch_ml.client.budget import Budget
 
+__all__ = ["OpenSearchMLHook"]
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 

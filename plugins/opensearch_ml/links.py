@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
     from airflow.sdk.types import TaskInstanceKey
 
+__all__ = ["OpenSearchConnectorLink", "OpenSearchIamRoleLink", "OpenSearchModelLink"]
+
 
 # Source: https://docs.aws.amazon.com/general/latest/gr/rande.html, and the consoles themselves.
 CONSOLES = {

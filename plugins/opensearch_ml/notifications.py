@@ -16,6 +16,8 @@ from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
 from airflow.sdk.module_loading import import_string  # type: ignore[attr-defined]  # re-exported without __all__
 
+__all__ = ["OpenSearchMLNotifier"]
+
 log = logging.getLogger(__name__)
 
 SECTION, OPTION = "opensearch_ml", "notifiers"

@@ -17,6 +17,8 @@ from tenacity import (
 
 from opensearch_ml.errors import NotYetEffective, Transient
 
+__all__ = ["persistently", "until_effective"]
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 

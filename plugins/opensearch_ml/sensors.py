@@ -21,6 +21,8 @@ from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["OpenSearchDeployTaskSensor"]
+
 LOOK_EVERY_S = 0.2  # a remote model deploys in about 0.1 s: a longer pause would be the wait itself
 DEFER_AFTER_S = 5.0  # a deferral costs the scheduler about as long
 TRIGGERER_GRACE_S = 60

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from opensearch_ml.hook import OpenSearchMLHook
     from opensearch_ml.steps.deployment import Deployment
 
+__all__ = ["OpenSearchDeployTaskTrigger"]
+
 
 class OpenSearchDeployTaskTrigger(BaseTrigger):
     """Look at a deployment until it has ended, well or badly. Its row holds ids only.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.reconcile.apply import Applying, apply_stage
+from opensearch_ml.reconcile.apply import apply_stage
+from opensearch_ml.reconcile.apply_context import Applying
 from opensearch_ml.reconcile.approval import Approved, approved
 from opensearch_ml.reconcile.results import Applied
 from opensearch_ml.resources.changes import Plan

@@ -24,10 +24,8 @@ from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.expectation import Expectation
 from opensearch_ml.blueprint.fields import AccessMode, Headers, JavaInt, Lower, Name, Strict, Text, Upper
 from opensearch_ml.blueprint.findings import LITERAL_TAG, REFERENCE_TAG
-from opensearch_ml.blueprint.registration import Model, ModelGroup
+from opensearch_ml.blueprint.registration import Model
 from opensearch_ml.blueprint.rotation import RotationSection
-
-__all__ = ["Action", "Blueprint", "Connector", "CredentialReference", "Model", "ModelGroup", "SmokeTest"]
 
 Protocol = Literal["http", "aws_sigv4", "mcp_sse", "mcp_streamable_http"]
 ActionType = Literal["predict", "execute", "batch_predict", "batch_predict_status", "cancel_batch_predict"]

@@ -13,6 +13,8 @@ from airflow.sdk.configuration import conf
 
 from opensearch_ml.catalog.catalog import Catalog
 
+__all__ = ["catalog"]
+
 INCLUDE = Path(__file__).resolve().parents[3] / "include"
 
 

@@ -22,6 +22,8 @@ from opensearch_ml.checks import versions
 from opensearch_ml.cli import places, planning, reports
 from opensearch_ml.cli.places import FINDINGS, OK, USAGE, Place, UnusableArgument
 
+__all__ = ["main"]
+
 PROGRAM = "opensearch-ml-blueprint"
 CUT_OFF = 128 + 13  # as a shell has it of what ends by SIGPIPE
 

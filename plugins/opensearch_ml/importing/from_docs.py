@@ -14,7 +14,8 @@ from typing import Any
 
 from opensearch_ml.base.arns import DOMAIN_VARIABLES
 from opensearch_ml.blueprint import loader, placeholders, trusted_endpoints, writer
-from opensearch_ml.blueprint.models import Connector, Model, ModelGroup
+from opensearch_ml.blueprint.models import Connector
+from opensearch_ml.blueprint.registration import Model, ModelGroup
 from opensearch_ml.catalog import catalog
 from opensearch_ml.errors import Final
 from opensearch_ml.importing.docs import connector as documented_connector

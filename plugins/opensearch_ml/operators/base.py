@@ -22,6 +22,13 @@ from opensearch_ml.retries import until_effective
 from opensearch_ml.rotation.sources import supply_for
 from opensearch_ml.steps.explain import explain
 
+__all__ = [
+    "OpenSearchMLAdminOperator",
+    "OpenSearchMLBaseOperator",
+    "OpenSearchMLBlueprintOperator",
+    "OpenSearchMLCredentialOperator",
+]
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 EFFECTIVE_S = 60.0  # what is written in IAM takes seconds, seldom a minute, until AWS goes by it

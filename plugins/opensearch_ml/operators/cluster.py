@@ -23,6 +23,13 @@ from opensearch_ml.steps.role_mapping import ensure_role_mapping, wanted_mapping
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = [
+    "OpenSearchAddTrustedEndpointsOperator",
+    "OpenSearchMapRoleOperator",
+    "OpenSearchRemoveTrustedEndpointsOperator",
+    "OpenSearchUpdateMLSettingsOperator",
+]
+
 
 class OpenSearchUpdateMLSettingsOperator(OpenSearchMLAdminOperator):
     """Set the ML switches of a cluster that differ from what is wanted; others stay.

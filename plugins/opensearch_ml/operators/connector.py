@@ -13,6 +13,8 @@ from opensearch_ml.steps.connector import delete_connectors, ensure_connector
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["OpenSearchCreateConnectorOperator", "OpenSearchDeleteConnectorOperator"]
+
 
 class OpenSearchCreateConnectorOperator(OpenSearchMLCredentialOperator):
     """Create a blueprint's connector, unless it is there.

@@ -24,14 +24,30 @@ from opensearch_ml.operators.base import fail_fast, what_is_next
 from opensearch_ml.operators.handover import RETURNED, Failure, flat, is_true, pulled, token_of
 from opensearch_ml.operators.owed import Owed
 from opensearch_ml.reconcile import render, report
-from opensearch_ml.reconcile.apply import AT_ONCE, Applied, Applying, Outcome, apply_stage
+from opensearch_ml.reconcile.apply import AT_ONCE, apply_stage
+from opensearch_ml.reconcile.apply_context import Applying
 from opensearch_ml.reconcile.approval import Approved, approved
 from opensearch_ml.reconcile.limits import Limits, too_much
 from opensearch_ml.reconcile.planning import plan_for
+from opensearch_ml.reconcile.results import Applied, Outcome
 from opensearch_ml.resources.changes import Change, Kind, Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+__all__ = [
+    "APPLY",
+    "BATCHES_AT_ONCE",
+    "DELETIONS",
+    "NEVER",
+    "SETTINGS",
+    "OpenSearchAnnounceModelsOperator",
+    "OpenSearchApplyPlanOperator",
+    "OpenSearchApprovePlanOperator",
+    "OpenSearchFleetOperator",
+    "OpenSearchPlanFleetOperator",
+    "group_of",
+]
 
 NEVER, WITH_APPROVAL, ALWAYS = APPLY = ("never", "with approval", "always")
 PLANNED, SETTINGS, DELETIONS = "opensearch_ml_plan", "settings", "deletions"

@@ -28,6 +28,8 @@ from opensearch_ml.reconcile.approval import Approved
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["OpenSearchSummarizeFleetOperator"]
+
 DRIFT = "opensearch_ml_drift"
 NOT_APPLIED = "not applied"
 

@@ -14,6 +14,8 @@ from opensearch_ml.operators.base import OpenSearchMLBlueprintOperator, fail_fas
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["OpenSearchCreateIamRoleOperator", "OpenSearchDeleteIamRoleOperator", "OpenSearchIamRoleOperator"]
+
 
 class OpenSearchIamRoleOperator(OpenSearchMLBlueprintOperator):
     """Base of the operators that work on a connector's IAM role.

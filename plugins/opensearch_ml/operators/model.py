@@ -24,6 +24,16 @@ from opensearch_ml.steps.predict import smoke_predict
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = [
+    "OpenSearchCreateModelGroupOperator",
+    "OpenSearchDeleteModelGroupOperator",
+    "OpenSearchDeleteModelOperator",
+    "OpenSearchDeployModelOperator",
+    "OpenSearchPredictOperator",
+    "OpenSearchRegisterModelOperator",
+    "OpenSearchUndeployModelOperator",
+]
+
 
 class OpenSearchCreateModelGroupOperator(OpenSearchMLBlueprintOperator):
     """Create a blueprint's model group, or reuse the one that has its name.

@@ -15,6 +15,8 @@ from opensearch_ml.steps.preflight import preflight
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = ["OpenSearchPreflightOperator"]
+
 
 class OpenSearchPreflightOperator(OpenSearchMLAdminOperator, OpenSearchMLBlueprintOperator):
     """Check blueprint, credential references, AWS and the cluster, and write nothing.

@@ -38,6 +38,13 @@ from opensearch_ml.steps.model import made_from
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+__all__ = [
+    "OpenSearchFindRotationsOperator",
+    "OpenSearchPlanNextRotationOperator",
+    "OpenSearchRotateCredentialOperator",
+    "OpenSearchSummarizeRotationsOperator",
+]
+
 NOT_IN_A_RUN_ID = re.compile(r"[^A-Za-z0-9_.~:+-]")  # Airflow's default for scheduler.allowed_run_id_pattern
 STANDINGS = "opensearch_ml_standings"
 

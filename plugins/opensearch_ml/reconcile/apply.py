@@ -28,8 +28,6 @@ from opensearch_ml.rotation.sources import supply_for
 from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
 from opensearch_ml.steps.explain import explain
 
-__all__ = ["Applied", "Applying", "Approved", "Outcome", "apply_stage"]
-
 log = logging.getLogger(__name__)
 
 AT_ONCE = 2

@@ -16,8 +16,6 @@ from opensearch_ml.resources import adoption
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan, in_order
 from opensearch_ml.resources.inventory import Cluster, Fleet
 
-__all__ = ["plan"]
-
 
 def plan(
     target: Target,

@@ -17,6 +17,8 @@ from opensearch_ml.blueprint import loader
 from opensearch_ml.blueprint.rotation import RotationSection
 from opensearch_ml.catalog.catalog import Catalog, files
 
+__all__ = ["schedule_of"]
+
 DAILY = "17 3 * * *"  # at no full hour, when everybody's jobs start
 MINUTES = (30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)
 HOURS = (12, 8, 6, 4, 3, 2, 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from opensearch_ml.blueprint.models import Blueprint, Connector, ModelGroup
+from opensearch_ml.blueprint.models import Blueprint, Connector
+from opensearch_ml.blueprint.registration import ModelGroup
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.checks import versions
 from opensearch_ml.client.documents import CallerDoc

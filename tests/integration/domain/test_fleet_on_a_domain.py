@@ -7,7 +7,8 @@ import pytest
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.reconcile.apply import Applying, apply_stage
+from opensearch_ml.reconcile.apply import apply_stage
+from opensearch_ml.reconcile.apply_context import Applying
 from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.reconcile.planning import plan_for
 from opensearch_ml.reconcile.results import Outcome

@@ -20,8 +20,10 @@ from benchmarks.peer.command import OPENAI, Peer
 from benchmarks.peer.environment import install
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.reconcile.apply import Applying, Outcome, apply_stage
+from opensearch_ml.reconcile.apply import apply_stage
+from opensearch_ml.reconcile.apply_context import Applying
 from opensearch_ml.reconcile.approval import approved
+from opensearch_ml.reconcile.results import Outcome
 from opensearch_ml.resources.changes import Kind, Plan
 from tests.support.cluster import Cluster, connections
 from tests.support.fleet_world import World

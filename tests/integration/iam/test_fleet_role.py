@@ -13,7 +13,7 @@ from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile import actions, planning
-from opensearch_ml.reconcile.apply import Applying
+from opensearch_ml.reconcile.apply_context import Applying
 from tests.support.iam_roles import DOMAIN, INVOKE, NAME, OTHER_DOMAIN, POLICY, Connect, assume, document, trust
 
 

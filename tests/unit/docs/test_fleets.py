@@ -13,9 +13,9 @@ from airflow.sdk import DAG, Asset, CronTriggerTimetable
 
 from opensearch_ml import cli
 from opensearch_ml.reconcile import report
-from opensearch_ml.reconcile.apply import Applied, Outcome
 from opensearch_ml.reconcile.approval import Approved
 from opensearch_ml.reconcile.render import text
+from opensearch_ml.reconcile.results import Applied, Outcome
 from opensearch_ml.resources import adoption
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 from tests.support.dags import tasks_in_order

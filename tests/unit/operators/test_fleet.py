@@ -39,10 +39,11 @@ from opensearch_ml.operators.fleet import (
 from opensearch_ml.operators.fleet_summary import OpenSearchSummarizeFleetOperator
 from opensearch_ml.operators.handover import FAILURE, RETURNED
 from opensearch_ml.operators.owed import OWED
-from opensearch_ml.reconcile.apply import Applied, Applying, Outcome
+from opensearch_ml.reconcile.apply_context import Applying
 from opensearch_ml.reconcile.approval import Approved
 from opensearch_ml.reconcile.limits import Limits, too_much
 from opensearch_ml.reconcile.planning import Planned
+from opensearch_ml.reconcile.results import Applied, Outcome
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 from opensearch_ml.resources.inventory import Cluster, Fleet
 from tests.support.doubles import TaskInstanceDouble, as_context
