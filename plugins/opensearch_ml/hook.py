@@ -1,6 +1,6 @@
 """The hook: every request that this project sends to a cluster, by name.
 
-Authentication, retries and the translation of errors are here (and in `connection` and `translate`) and nowhere else.
+Authentication, retries and the mapping of errors are here (and in `client`) and nowhere else.
 Reads are repeated when they fail for a passing reason; a write is sent once, because its answer may be lost although it
 was done: the steps look again before they write again.
 """

@@ -75,7 +75,7 @@ class AwsAccess:
         """Turn botocore's errors into ours: for those who use a client directly.
 
         :raises NotFound: there is no such thing.
-        :raises PermissionDenied: its evidence holds AWS's words; `translate_aws.refused_action` takes them apart.
+        :raises PermissionDenied: its evidence holds AWS's words; `refusals.refused_action` takes them apart.
         :raises AuthenticationFailed: the key, the signature or the clock is wrong; `CredentialsExpired` is one of them.
         :raises InvalidConnection: no credentials, region or profile.
         :raises Unreachable: or ``ServerBusy``, ``Conflict``: try again.

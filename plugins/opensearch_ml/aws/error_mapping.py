@@ -1,4 +1,4 @@
-"""botocore's errors turned into our own: one border, as `translate` is the one for a cluster's answers."""
+"""Map botocore's errors to our own; `client.error_mapping` does the same for the answers of a cluster."""
 
 from __future__ import annotations
 

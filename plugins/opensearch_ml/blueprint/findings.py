@@ -51,7 +51,7 @@ def findings_of(error: ValidationError | str, problem: Any = None, fix: str = ""
 def located(findings: Iterable[Finding], lines: Mapping[str, int]) -> list[Finding]:
     """Return the findings with their lines, in the order of the file.
 
-    :param lines: of every field in the file (`documents.Document.lines`); a field that is not in it, because it is
+    :param lines: of every field in the file (`loader.Document.lines`); a field that is not in it, because it is
         missing or came with a variable, has the line of the nearest field around it.
     """
     found = [finding if finding.line else replace(finding, line=_line(finding.path, lines)) for finding in findings]

@@ -111,7 +111,7 @@ class Target(_Strict):
     def parse(cls, name: str, document: Any, *, source: str, lines: Mapping[str, int] | None = None) -> Target:
         """Check a parsed document and return the target.
 
-        :param lines: the lines of its fields (`documents.Document.lines`), for the findings.
+        :param lines: the lines of its fields (`loader.Document.lines`), for the findings.
         :raises InvalidTarget: with all findings at once.
         """
         if not isinstance(document, Mapping):

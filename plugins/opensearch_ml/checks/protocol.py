@@ -1,4 +1,4 @@
-"""What goes with a connector's protocol. What signing needs is in `aws_checks`."""
+"""What goes with a connector's protocol. What signing needs is in `checks.aws`."""
 
 from __future__ import annotations
 

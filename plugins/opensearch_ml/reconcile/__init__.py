@@ -1,15 +1,13 @@
-"""A cluster's whole fleet: what its target wants, what stands there, and what would change.
+"""Reconcile everything that a target names: plan, approve, apply.
 
-`look` reads the cluster in a few searches whatever the number of models, `desired` reads the blueprints of a target,
-`plan` holds one against the other as a pure function, and `shown` tells the outcome to people. A plan is a value
-(`changes`), `limits` says when it is too much, `adoption` how a model that others made becomes ours without a write
-that its callers notice. `others` writes blueprints of what these made (`written`, field by field, with a smoke test
-that is a `smoke_guess`). `serving` asks the sources whether credentials still serve, each once; `masking` keeps secrets
-out of what is told. None of these writes to a cluster.
+Plan: `desired` reads the blueprints of a target, `resources.read` reads the cluster in a few searches whatever the
+number of models, and `plan` compares both as a pure function (`diff_blueprint` and `missing` for one blueprint,
+`diff_settings` for the cluster). `planning` does all of this for the command line and the DAG; `credential_cache` asks
+each credential source once. `limits` says when a plan is too large, `render` shows it.
 
-`approved` says what of a plan may be done, small enough for an XCom; `apply` does it, a stage at a time: `deciding`
-holds the approval against the plan of that moment, `making` makes many models at once, `doing` mends everything else
-by the steps of the other DAGs, `pruning` deletes. `applied` is what became of it.
+Approve: `approval` is the part of a plan that may be applied, small enough for an XCom: hashes, never a value.
+
+Apply: `apply` runs one stage with an `apply_context`. `staleness` compares the approval with the plan of that moment,
+`bulk_create` creates many models at once, `actions` does every other kind of change with the steps of the other DAGs,
+`pruning` deletes, and `concurrency` limits how many run at once. `results` holds the outcome, `report` shows it.
 """
-
-from __future__ import annotations

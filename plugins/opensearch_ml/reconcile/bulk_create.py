@@ -2,7 +2,7 @@
 
 The same objects as the provisioning makes, by the same rule of exactly one of each (`once`), but with one look and one
 wait for all of them: for a hundred models that is a hundred times less to ask. What a killed run has begun is not made
-here: `doing.provision` looks at that one by one.
+here: `actions.provision` looks at that one by one.
 """
 
 from __future__ import annotations

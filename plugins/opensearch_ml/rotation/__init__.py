@@ -1,9 +1,10 @@
-"""Change under traffic: a new credential, or a new definition, comes to serve without a lost predict.
+"""Rotate: a new credential, or a new definition, comes to serve without a lost predict.
 
-`source` is what a source of credentials is, and `sources` has them. `situation` tells, as a pure function, what stands
-in the cluster for a blueprint and what a run does next; `look` reads it. `swap` does it: `candidate` is what is made
-and tested beside production, `switch` points the model to it and back, `prove` sees that every node serves it. `lease`
-lets one run at a time, `record` is the evidence, `failures` is what is told instead.
+`sources` has the credential sources. `read` reads what the cluster holds for a blueprint, and
+`resources.rotation_state` derives, as a pure function, what a run does next. `swap` does it: `candidate` creates and
+tests a connector beside production, `switch` points the model to it and back, `prove` waits until every node serves
+it. `lease` lets one run at a time rotate a model, `run` is one such run, `record` its evidence, and `failures` are its
+errors. `trusted` trusts a new URL before a rotation and no longer trusts the old one after it.
+
+For all models of a target: `selection` finds those that are due, `schedule` says when, `summary` reports.
 """
-
-from __future__ import annotations

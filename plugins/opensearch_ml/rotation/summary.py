@@ -45,7 +45,7 @@ def rows(
 ) -> list[Row]:
     """Return a row for each model.
 
-    :param standings: as the run found them (`standings.Standing.as_dict`).
+    :param standings: as the run found them (`selection.Standing.as_dict`).
     :param mapped: names of the blueprints that were to be rotated.
     :param records: of the rotations that ended well (`record.RotationRecord.as_dict`).
     :param failures: ``{"blueprint", "told"}`` of those that did not.

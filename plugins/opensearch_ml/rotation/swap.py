@@ -4,7 +4,7 @@
     any failure up to the test: the candidate goes, and production never met it     after the switch: back, and proven
 
 After `promote` there is no way back, and no reason for one: the new one serves and is proven. A run that is killed, at
-any step, is taken up by the next one, by what stands in the cluster (`situation`); this module keeps nothing else.
+any step, is taken up by the next one, by what stands in the cluster (`rotation_state`); this module keeps nothing else.
 """
 
 from __future__ import annotations

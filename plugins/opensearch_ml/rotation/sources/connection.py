@@ -20,7 +20,7 @@ class ConnectionSource:
     """What the references of ``connector.credential`` say now.
 
     :param hook: is told every secret, so that none appears in a log or in an error.
-    :param aws_conn_id: who reads AWS Secrets Manager, see `aws_secrets.access_for`.
+    :param aws_conn_id: who reads AWS Secrets Manager, see `secrets_manager.access_for`.
     :param looks: those that several blueprints share, if they do.
     """
 
