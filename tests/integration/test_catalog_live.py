@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
+from local.aws_key import AwsKey
 from local.distribution import VERSIONS
-from local.model_endpoints.keys import KEY_FAMILIES, AwsKey, aws_fingerprint, bearer_fingerprint
+from local.model_endpoints.keys import KEY_FAMILIES, aws_fingerprint, bearer_fingerprint
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint

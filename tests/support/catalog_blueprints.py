@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.model_endpoints.keys import AwsKey
+from local.aws_key import AwsKey
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog

@@ -34,7 +34,8 @@ from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.deployment import start_deployment
 from opensearch_ml.steps.model import ensure_model, ensure_model_group
 from opensearch_ml.steps.predict import smoke_predict
-from opensearch_ml.steps.preflight import Report, preflight
+from opensearch_ml.steps.preflight import preflight
+from opensearch_ml.steps.preflight_report import Report
 from tests.support.cluster import Cluster
 from tests.support.credential_sources import ROLE, ROLE_NAME, SECRET, USER, killed_at
 from tests.support.provisioning import prepare, until_deployed
