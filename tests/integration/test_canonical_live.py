@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.checks import versions
+from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.resources import canonical
 from tests.support.cluster import Cluster
 
@@ -215,6 +216,11 @@ def test_a_protocol_changed_by_hand_is_seen(drift: Differences) -> None:
     assert drift(SHAPES["static AWS keys"], {"protocol": "http"}) == ("protocol",)
 
 
+def searched(cluster: Cluster) -> ConnectorDoc:
+    """The first connector, as a search returns it."""
+    return cast(ConnectorDoc, cluster.search("connectors")[0])
+
+
 def test_a_protocol_that_makes_the_server_refuse_its_own_connector_is_seen_by_a_search(cluster: Cluster) -> None:
     blueprint = blueprint_of(connector())
     body = canonical.connector_body(blueprint, {"key": SECRET})
@@ -222,7 +228,7 @@ def test_a_protocol_that_makes_the_server_refuse_its_own_connector_is_seen_by_a_
     assert cluster.request("PUT", f"{ML}/connectors/{created}", json={"protocol": "aws_sigv4"}).ok
     assert cluster.request("GET", f"{ML}/connectors/{created}").status_code == 400
     until = time.monotonic() + 10
-    while (found := cluster.search("connectors")[0])["protocol"] == "http" and time.monotonic() < until:
+    while (found := searched(cluster))["protocol"] == "http" and time.monotonic() < until:
         time.sleep(0.1)  # 2.19 refreshes its index a second after an update
     assert canonical.differences(blueprint, {"key": SECRET}, found, version_of(cluster)) == ("protocol",)
 

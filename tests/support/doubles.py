@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from airflow.sdk import Context
 
+from opensearch_ml.client.documents import ModelDoc, TaskDoc
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
 
@@ -43,11 +44,11 @@ class ClusterDouble:
     looks: int = 0
     aws: None = None  # a login, so that nobody can be asked why something is refused
 
-    def get_task(self, task_id: str) -> dict[str, Any] | None:
+    def get_task(self, task_id: str) -> TaskDoc | None:
         state = self.task[min(self.looks, len(self.task) - 1)]
-        return {"id": task_id, "state": state, "error": self.error} if state else None
+        return cast(TaskDoc, {"id": task_id, "state": state, "error": self.error}) if state else None
 
-    def get_model(self, model_id: str) -> dict[str, Any] | None:
+    def get_model(self, model_id: str) -> ModelDoc | None:
         time.sleep(self.answer_s)
         state = self.model[min(self.looks, len(self.model) - 1)]
         self.looks += 1
@@ -55,7 +56,7 @@ class ClusterDouble:
             raise state
         return {"id": model_id, "model_state": state, "current_worker_node_count": 1, "planning_worker_node_count": 2}
 
-    def search_tasks(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_tasks(self, query: Mapping[str, object]) -> list[TaskDoc]:
         return [{"id": TASK}]
 
 

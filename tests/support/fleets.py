@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.validation import parse_blueprint
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.reconcile.desired import Desired
 from opensearch_ml.reconcile.plan import plan
@@ -66,22 +67,22 @@ def mcp(name: str = "tools", **changed: Any) -> Blueprint:
     return parse_blueprint(name, {"connector": {**connector, **changed}}, source=name)
 
 
-def connector(of: Blueprint, connector_id: str, *, created: int = 1, mark: str = RIGHT, **marks: str) -> dict[str, Any]:
+def connector(of: Blueprint, connector_id: str, *, created: int = 1, mark: str = RIGHT, **marks: str) -> ConnectorDoc:
     """A connector of ours as a search returns it, in agreement with its blueprint."""
     body = canonical.connector_body(of, {}, mark)
     body["parameters"] |= marks
     for action in body.get("actions", ()):
         action["action_type"] = action["action_type"].upper()
-    return {**body, "id": connector_id, "created_time": created}
+    return cast(ConnectorDoc, {**body, "id": connector_id, "created_time": created})
 
 
-def foreign(of: Blueprint, connector_id: str) -> dict[str, Any]:
+def foreign(of: Blueprint, connector_id: str) -> ConnectorDoc:
     """The same connector, made by somebody else."""
     found = connector(of, connector_id)
     return {**found, "parameters": {k: v for k, v in found["parameters"].items() if not k.startswith("opensearch_ml")}}
 
 
-def model(of: Blueprint, model_id: str, on: str | dict[str, Any], **fields: Any) -> dict[str, Any]:
+def model(of: Blueprint, model_id: str, on: str | ConnectorDoc, **fields: Any) -> ModelDoc:
     """A deployed model as a search returns it.
 
     :param on: id of its connector, or its internal one.
@@ -91,26 +92,34 @@ def model(of: Blueprint, model_id: str, on: str | dict[str, Any], **fields: Any)
     body.pop("connector_id", None)
     uses = {"connector_id": on} if isinstance(on, str) else {"connector": on}
     times = {"created_time": 2, "last_updated_time": 3}
-    return {**body, **uses, **times, "id": model_id, "model_state": "DEPLOYED", "algorithm": "REMOTE", **fields}
+    told = {**body, **uses, **times, "id": model_id, "model_state": "DEPLOYED", "algorithm": "REMOTE", **fields}
+    return cast(ModelDoc, told)
 
 
-def canary(of: Blueprint, on: str, *, stirred_s: float = 5.0, **fields: Any) -> dict[str, Any]:
+def canary(of: Blueprint, on: str, *, stirred_s: float = 5.0, **fields: Any) -> ModelDoc:
     """The canary of a rotation whose last sign of life is so many seconds ago."""
     told = {"name": canary_name(of.name), "description": held_by("run-1", "ab12", 3)}
     return model(of, "canary", on, **told, last_updated_time=NOW_MS - int(stirred_s * 1000), **fields)
 
 
-def stands(of: Blueprint) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def internal(found: ConnectorDoc) -> ConnectorDoc:
+    """The same connector inside a model, where it has no id."""
+    inside = found.copy()
+    del inside["id"]
+    return inside
+
+
+def stands(of: Blueprint) -> tuple[list[ConnectorDoc], list[ModelDoc]]:
     """What a provisioned blueprint has on its cluster: (connectors, models)."""
     if of.inline:
-        return [], [model(of, f"m-{of.name}", {k: v for k, v in connector(of, "").items() if k != "id"})]
+        return [], [model(of, f"m-{of.name}", internal(connector(of, "")))]
     made = [connector(of, f"c-{of.name}")]
     return made, [] if of.connector.is_mcp else [model(of, f"m-{of.name}", f"c-{of.name}")]
 
 
 def cluster(
-    connectors: Iterable[Mapping[str, Any]] = (),
-    models: Iterable[Mapping[str, Any]] = (),
+    connectors: Iterable[ConnectorDoc] = (),
+    models: Iterable[ModelDoc] = (),
     *,
     groups: Iterable[str] = (),
     settings: Mapping[str, Any] | None = None,

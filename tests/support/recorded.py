@@ -15,6 +15,7 @@ import yaml
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.support.repository import REPOSITORY
 
@@ -84,25 +85,27 @@ class ClusterAt:
     def hook(self) -> OpenSearchMLHook:
         return cast(OpenSearchMLHook, self)
 
-    def search_models(self, query: Document) -> list[Document]:
+    def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
         return self._search("models", query)
 
-    def search_connectors(self, query: Document) -> list[Document]:
+    def search_connectors(self, query: Mapping[str, object]) -> list[ConnectorDoc]:
         return self._search("connectors", query)
 
-    def search_model_groups(self, query: Document) -> list[Document]:
+    def search_model_groups(self, query: Mapping[str, object]) -> list[ModelGroupDoc]:
         return self._search("model_groups", query)
 
-    def get_model(self, model_id: str) -> Document | None:
-        return self._get("models", model_id)
+    def get_model(self, model_id: str) -> ModelDoc | None:
+        found: ModelDoc | None = self._get("models", model_id)
+        return found
 
-    def get_connector(self, connector_id: str) -> Document | None:
-        return self._get("connectors", connector_id)
+    def get_connector(self, connector_id: str) -> ConnectorDoc | None:
+        found: ConnectorDoc | None = self._get("connectors", connector_id)
+        return found
 
-    def cluster_settings(self) -> Document:
+    def cluster_settings(self) -> dict[str, Any]:
         return dict(self.moment["settings"])
 
-    def role_mappings(self) -> Document:
+    def role_mappings(self) -> dict[str, dict[str, list[str]]]:
         return dict(self.moment["role_mapping"])
 
     def cluster_uuid(self) -> str:
@@ -111,25 +114,25 @@ class ClusterAt:
     def trusted_endpoints(self) -> list[str]:
         return trusted_endpoints.entries(self.moment["settings"])
 
-    def keep_secret(self, values: Iterable[str]) -> None:
+    def keep_secret(self, secrets: Iterable[str | None]) -> None:
         pass
 
-    def named(self, name: str) -> Document:
+    def named(self, name: str) -> ModelDoc:
         """Return the one model of a name."""
         [found] = [one for one in self.search_models({"match_all": {}}) if one["name"] == name]
         return found
 
-    def _search(self, kind: str, query: Document) -> list[Document]:
+    def _search(self, kind: str, query: Mapping[str, object]) -> list[Any]:
         found = [{**one[self.form], "id": object_id} for object_id, one in self.moment[kind].items()]
         fits = [one for one in found if _fits(one, query)]
         return sorted(fits, key=lambda one: (one["created_time"], one["id"]))
 
-    def _get(self, kind: str, object_id: str) -> Document | None:
+    def _get(self, kind: str, object_id: str) -> Any:
         found = self.moment[kind].get(object_id)
         return {**found["get"], "id": object_id} if found else None  # as the hook does
 
 
-def _fits(found: Document, query: Document) -> bool:
+def _fits(found: Document, query: Mapping[str, Any]) -> bool:
     [(kind, asked)] = query.items()
     if kind == "match_all":
         return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.validation import parse_blueprint
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import InUse
 from opensearch_ml.resources import canonical
 
@@ -36,11 +37,11 @@ def blueprint(**changed: Any) -> Blueprint:
     return parse_blueprint("chat", {**DOCUMENT, **changed}, source="chat")
 
 
-def connector(name: str, created: int, *, run: str = "", mark: str = "m", **marks: str) -> dict[str, Any]:
+def connector(name: str, created: int, *, run: str = "", mark: str = "m", **marks: str) -> ConnectorDoc:
     """As GET returns one that agrees with the blueprint."""
     body = canonical.connector_body(blueprint(), {"key": "k"}, mark)
     body["parameters"] |= ({canonical.MARK_RUN: run} if run else {}) | marks
-    return {**body, "id": name, "created_time": created}
+    return cast(ConnectorDoc, {**body, "id": name, "created_time": created})
 
 
 class Hook:
@@ -58,17 +59,17 @@ class Hook:
     def predictors(self, model_id: str) -> dict[str, str]:
         return next(self._predictors, OLD)
 
-    def get_connector(self, connector_id: str) -> dict[str, Any] | None:
+    def get_connector(self, connector_id: str) -> ConnectorDoc | None:
         return None
 
-    def update_model(self, model_id: str, body: dict[str, Any]) -> None:
+    def update_model(self, model_id: str, body: Mapping[str, object]) -> None:
         self.sent.append(body)
 
-    def create_connector(self, body: dict[str, Any]) -> str:
+    def create_connector(self, body: Mapping[str, object]) -> str:
         self.sent.append(body)
         return next(self._ids)
 
-    def search_models(self, query: dict[str, Any]) -> list[dict[str, Any]]:
+    def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
         return []
 
     def delete_connector(self, connector_id: str) -> None:

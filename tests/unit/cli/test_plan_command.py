@@ -97,7 +97,8 @@ def test_the_text_says_where_and_ends_with_the_summary(run: Run) -> None:
 
 def test_what_a_run_would_leave_or_not_do_at_all_is_told_below_the_plan(run: Run) -> None:
     old = [stands(blueprint(f"old_{index}")) for index in range(12)]
-    connectors, models = ([one for found in old for one in found[at]] for at in (0, 1))
+    connectors = [one for found, _ in old for one in found]
+    models = [one for _, found in old for one in found]
     lines = run(planned([CHAT], cluster(connectors, models)))[1].splitlines()
     assert lines[-3] == "Plan: 1 to create, 12 orphans; 0 unchanged"
     assert lines[-2].startswith(

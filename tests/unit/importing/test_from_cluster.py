@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -14,6 +14,7 @@ from opensearch_ml.blueprint import loader
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog, checked
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.importing.from_cluster import Others, others
 from opensearch_ml.importing.to_blueprint import Place
 from opensearch_ml.reconcile.desired import Desired
@@ -21,7 +22,7 @@ from opensearch_ml.reconcile.plan import plan
 from opensearch_ml.resources import bodies, canonical
 from opensearch_ml.resources.changes import Kind
 from opensearch_ml.resources.inventory import Cluster, Fleet
-from tests.support.fleets import NOW_MS, VERSION, blueprint, canary, connector, foreign, model, stands
+from tests.support.fleets import NOW_MS, VERSION, blueprint, canary, connector, foreign, internal, model, stands
 from tests.support.repository import REPOSITORY
 
 CATALOG = Catalog(REPOSITORY / "include" / "blueprints", REPOSITORY / "no_targets")
@@ -30,14 +31,17 @@ NEWEST = (3, 7, 0)
 SECRET = "sk-canary-Xp4rT9sLw2Qz-only-in-tests"
 
 
-def as_stored(of: Blueprint, version: tuple[int, ...] = VERSION, connector_id: str = "c") -> dict[str, Any]:
+def as_stored(
+    of: Blueprint, version: tuple[int, ...] = VERSION, connector_id: str = "c", **changed: Any
+) -> ConnectorDoc:
     """A connector that somebody else made of the same definition, as the server gives it back."""
-    told = foreign(of, connector_id)
+    told: dict[str, Any] = {**foreign(of, connector_id)}
     told.pop("credential", None)
     if told.get("client_config"):
         told["client_config"] = canonical.client_defaults(version) | told["client_config"]
     mode = told.pop("access_mode", None)
-    return {**told, "version": str(told["version"]), "last_updated_time": 5, **({"access": mode} if mode else {})}
+    given_back = {"version": str(told["version"]), "last_updated_time": 5, **({"access": mode} if mode else {})}
+    return cast(ConnectorDoc, {**told, **given_back, **changed})
 
 
 def standing(of: Blueprint, version: tuple[int, ...] = VERSION, **fields: Any) -> Fleet:
@@ -46,7 +50,7 @@ def standing(of: Blueprint, version: tuple[int, ...] = VERSION, **fields: Any) -
     if of.connector.is_mcp:
         return Fleet([held], [], version)
     if of.inline:
-        return Fleet([], [model(of, "m", {k: v for k, v in held.items() if k != "id"}, **fields)], version)
+        return Fleet([], [model(of, "m", internal(held), **fields)], version)
     return Fleet([held], [model(of, "m", "c", **fields)], version)
 
 
@@ -140,7 +144,7 @@ def test_a_models_own_fields_are_written_and_those_of_the_server_are_not() -> No
         "planning_worker_nodes": ["n"],
     }
     fleet = standing(blueprint(), **fields)
-    group = {"id": "g", "name": "Shared", "description": "For all", "access": "public"}
+    group: ModelGroupDoc = {"id": "g", "name": "Shared", "description": "For all", "access": "public"}
     told = others(
         Fleet(fleet.connectors, [{**fleet.models[0], "model_group_id": "g"}], VERSION), {"g": group}, Place(VERSION)
     )
@@ -205,7 +209,7 @@ def test_a_secret_among_the_parameters_becomes_a_reference_too() -> None:
 def test_a_connector_whose_headers_need_nothing_still_gets_the_credential_that_the_server_wants() -> None:
     of = blueprint()
     held = as_stored(of)
-    held["actions"] = [{key: value for key, value in held["actions"][0].items() if key != "headers"}]
+    del held["actions"][0]["headers"]
     told = found(Fleet([held], [model(of, "m", "c")], VERSION))
     assert list(written(told).connector.credential) == ["api_key"]
     assert any("any text will do" in note for note in told.blueprints[0].notes)
@@ -235,7 +239,7 @@ def test_keys_that_sign_are_references_and_a_role_on_a_domain_is_a_variable() ->
 
 def test_where_a_connector_signs_is_told_by_its_url_if_its_credential_says_it() -> None:
     of = blueprint(**SIGNED)
-    held = {**as_stored(of), "parameters": {}}
+    held = as_stored(of, parameters={})
     told = found(Fleet([held], [model(of, "m", "c")], VERSION))
     credential = written(told).connector.credential
     assert (credential["region"], credential["service_name"]) == ("eu-central-1", "sagemaker")
@@ -244,12 +248,12 @@ def test_where_a_connector_signs_is_told_by_its_url_if_its_credential_says_it() 
 
 def test_what_a_blueprint_may_not_say_is_left_out_with_the_difference_told() -> None:
     of = blueprint()
-    held = {
-        **as_stored(of),
-        "description": "Grüße für alle; <b>",
-        "client_config": canonical.client_defaults(VERSION) | {"max_retry_times": 3},
-        "surprise": 1,
-    }
+    held = as_stored(
+        of,
+        description="Grüße für alle; <b>",
+        client_config=canonical.client_defaults(VERSION) | {"max_retry_times": 3},
+        surprise=1,
+    )
     fleet = Fleet([held], [model(of, "m", "c", description="100 % <3")], VERSION)
     told = found(fleet)
     [one] = told.blueprints
@@ -272,7 +276,7 @@ def test_what_must_be_mended_by_a_person_is_told_and_written_all_the_same() -> N
 
 def test_a_text_that_a_blueprint_would_fill_is_to_be_mended() -> None:
     of = blueprint()
-    held = {**as_stored(of), "parameters": {"model": "small", "prompt": "Say ${variables.x}"}}
+    held = as_stored(of, parameters={"model": "small", "prompt": "Say ${variables.x}"})
     [one] = found(Fleet([held], [model(of, "m", "c")], VERSION)).blueprints
     assert not one.is_valid
     assert any(note.startswith("To be mended: connector.parameters.prompt: holds ${variables.") for note in one.notes)
@@ -376,7 +380,7 @@ def test_a_smoke_test_is_guessed_where_the_body_tells_it(case: str) -> None:
 
 
 def test_access_is_written_only_where_the_cluster_takes_it() -> None:
-    held = {**as_stored(blueprint()), "access": "restricted", "backend_roles": ["a"]}
+    held = as_stored(blueprint(), access="restricted", backend_roles=["a"])
     fleet = Fleet([held], [model(blueprint(), "m", "c")], VERSION)
     on, off = (found(fleet, connector_access=is_on) for is_on in (True, False))
     assert written(on).connector.backend_roles == ["a"]
@@ -395,6 +399,6 @@ def test_a_method_in_small_letters_is_no_difference() -> None:
 def test_bodies_of_ours_are_no_others() -> None:
     of = blueprint("inside", inline=True)
     body = bodies.model(of, model_group_id="g", credential={}, known="k")
-    fleet = Fleet([], [{**body, "id": "m", "algorithm": "REMOTE"}], VERSION)
+    fleet = Fleet([], [cast(ModelDoc, {**body, "id": "m", "algorithm": "REMOTE"})], VERSION)
     assert found(fleet).blueprints == ()
     assert connector(of, "c")["parameters"][canonical.MARK_OWNER]

@@ -12,6 +12,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from opensearch_ml import notifications
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import NoSuchBlueprint, RemoteModelRefused, RotationFailed, ServerBusy
 from opensearch_ml.operators.handover import FAILURE, token_of
 from opensearch_ml.operators.rotation import (
@@ -73,10 +74,10 @@ class Cluster:
 
     domain_arn = aws = None
 
-    def search_connectors(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_connectors(self, query: Mapping[str, object]) -> list[ConnectorDoc]:
         return [{"id": "Ab3", "actions": [], "parameters": {}}]
 
-    def search_models(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
         return [{"id": "Xy9", "name": "anything"}, {"id": "c", "name": "opensearch_ml.canary.deleted_file"}]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.budget import Budget
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import Conflict, RequestRefused, Unreachable
 from opensearch_ml.reconcile.approval import Approved, approved
@@ -109,7 +110,7 @@ def test_more_than_was_shown_is_not_deleted() -> None:
 
 
 def test_a_deployment_that_a_killed_try_began_is_waited_for_and_any_other_is_not() -> None:
-    deploying = {"id": "m", "model_state": "DEPLOYING"}
+    deploying: ModelDoc = {"id": "m", "model_state": "DEPLOYING"}
     assert [one.kind for one in decide(Approved.of([CREATE]), planned(BLOCKED), deploying).changes] == [Kind.REDEPLOY]
     assert decide(Approved.of([SWAP]), planned(BLOCKED), deploying).outcome is Outcome.BUSY
 
@@ -221,17 +222,17 @@ class Objects:
     """A cluster that gives ids and knows no unique names."""
 
     def __init__(self) -> None:
-        self.made: list[dict[str, str]] = []
+        self.made: list[ModelGroupDoc] = []
         self.looks = 0
 
-    def look(self) -> dict[str, list[dict[str, str]]]:
+    def look(self) -> dict[str, list[ModelGroupDoc]]:
         self.looks += 1
-        found: dict[str, list[dict[str, str]]] = {}
+        found: dict[str, list[ModelGroupDoc]] = {}
         for one in self.made:
             found.setdefault(one["name"], []).append(one)
         return found
 
-    def maker(self, name: str, *, before: tuple[Exception, ...] = (), lost: int = 0) -> Maker:
+    def maker(self, name: str, *, before: tuple[Exception, ...] = (), lost: int = 0) -> Maker[ModelGroupDoc]:
         failures, losses = list(before), [1] * lost
 
         def create() -> str:
@@ -324,7 +325,7 @@ def test_a_fingerprint_is_computed_once_and_what_is_remembered_tells_no_secret()
 # ---- what others made
 
 
-def adopted_world() -> tuple[Blueprint, dict[str, Any], dict[str, Any]]:
+def adopted_world() -> tuple[Blueprint, ConnectorDoc, ModelDoc]:
     chat = fleets.blueprint()
     described = adoption.described("By hand", "chat", fleets.RIGHT)
     return chat, fleets.foreign(chat, "theirs"), fleets.model(chat, "m", "theirs", description=described)
@@ -360,10 +361,10 @@ class Puts:
     def predictors(self, model_id: str) -> dict[str, str]:
         return {}
 
-    def get_connector(self, connector_id: str) -> dict[str, str]:
+    def get_connector(self, connector_id: str) -> ConnectorDoc | None:
         return {"id": connector_id}
 
-    def update_model(self, model_id: str, body: dict[str, object]) -> None:
+    def update_model(self, model_id: str, body: Mapping[str, object]) -> None:
         self.bodies.append(dict(body))
 
 

@@ -14,6 +14,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.catalog.validation import parse_blueprint
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.credentials import fingerprint
 from opensearch_ml.credentials.source import CredentialSource
 from opensearch_ml.errors import OpenSearchMLError, UnresolvedCredential
@@ -148,6 +149,10 @@ def test_what_references_give_is_looked_for_once_for_all_that_share_them() -> No
 # ---- adoption
 
 
+def with_description(description: str | None) -> ModelDoc:
+    return cast(ModelDoc, {"description": description})
+
+
 @given(
     text=st.text(alphabet=st.characters(codec="ascii", exclude_characters="\n\r")),
     known=st.sampled_from([None, RIGHT, fingerprint.fingerprint({"key": "k"}), "iam_user_key:AKIAX", "claimed"]),
@@ -155,7 +160,7 @@ def test_what_references_give_is_looked_for_once_for_all_that_share_them() -> No
 def test_an_adopted_model_says_whose_it_is_and_its_own_words_come_back(text: str, known: str | None) -> None:
     told = adoption.described(text, "open.ai_chat-2", known)
     recognized = known if known and known.startswith("scrypt") else None
-    assert adoption.read({"description": told}) == Adopted("open.ai_chat-2", recognized)
+    assert adoption.read(with_description(told)) == Adopted("open.ai_chat-2", recognized)
     assert adoption.plain(told) == text.strip()
     assert adoption.described(told, "other", known) == adoption.described(text, "other", known)
 
@@ -166,11 +171,11 @@ def test_the_mark_is_made_of_what_the_server_takes_in_a_description() -> None:
 
 
 def test_who_writes_an_adopted_models_description_keeps_its_mark() -> None:
-    there = {"description": adoption.described("By hand", "chat", RIGHT)}
+    there = with_description(adoption.described("By hand", "chat", RIGHT))
     assert bodies.model_update({"description": "By hand"}, there) == {}
     assert bodies.model_update({}, there) == {}
     written = bodies.model_update({"description": "Answers"}, there)["description"]
-    assert (adoption.plain(written), adoption.read({"description": written})) == ("Answers", Adopted("chat", RIGHT))
+    assert (adoption.plain(written), adoption.read(with_description(written))) == ("Answers", Adopted("chat", RIGHT))
 
 
 @pytest.mark.parametrize(
@@ -186,12 +191,12 @@ def test_who_writes_an_adopted_models_description_keeps_its_mark() -> None:
     ],
 )
 def test_what_only_looks_like_the_mark_is_none(description: str | None) -> None:
-    assert adoption.read({"description": description}) is None
+    assert adoption.read(with_description(description)) is None
 
 
 def test_a_fingerprint_that_somebody_has_cut_is_not_known() -> None:
     told = adoption.described("", "chat", RIGHT).replace("KKKK", "K", 1)
-    assert adoption.read({"description": told}) == Adopted("chat", None)
+    assert adoption.read(with_description(told)) == Adopted("chat", None)
 
 
 # ---- limits

@@ -16,6 +16,7 @@ from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import MLSettings, RoleMapping, Target
 from opensearch_ml.catalog.validation import parse_blueprint
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import Finding, PermissionDenied, UnresolvedCredential
 from opensearch_ml.reconcile.desired import Desired
 from opensearch_ml.resources import adoption, canonical
@@ -30,6 +31,7 @@ from tests.support.fleets import (
     connector,
     document,
     foreign,
+    internal,
     kinds,
     lost,
     mcp,
@@ -269,7 +271,7 @@ def test_an_old_connector_that_the_server_kept_is_cleaned_up() -> None:
 def adopted(mark: str | None = RIGHT, of: Blueprint = CHAT, **fields: Any) -> Cluster:
     told = adoption.described("Made by hand", of.name, mark)
     held = foreign(of, "theirs")
-    on = {key: value for key, value in held.items() if key != "id"} if of.inline else "theirs"
+    on = internal(held) if of.inline else "theirs"
     return cluster([] if of.inline else [held], [model(of, "m", on, description=told, **fields)])
 
 
@@ -336,7 +338,7 @@ def test_another_blueprints_model_is_not_adopted() -> None:
 
 
 def test_a_foreign_model_with_an_internal_connector_is_not_adopted_for_a_standalone_one() -> None:
-    inside = {key: value for key, value in foreign(CHAT, "").items() if key != "id"}
+    inside = internal(foreign(CHAT, ""))
     found = only(planned([CHAT], cluster([], [model(CHAT, "m", inside)])))
     assert (found.kind, found.fix) == (Kind.BLOCKED, "write `inline: true` into the blueprint")
 
@@ -539,20 +541,19 @@ def _both(have: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 NAMES = ["alpha", "beta", "gamma", "delta"]
-Found = dict[str, Any]  # as a search returns it
 
 
-def _clear(connectors: list[Found], models: list[Found]) -> None:
+def _clear(connectors: list[ConnectorDoc], models: list[ModelDoc]) -> None:
     connectors.clear()
     models.clear()
 
 
-DRIFTS: dict[str, Callable[[list[Found], list[Found]], None]] = {
+DRIFTS: dict[str, Callable[[list[ConnectorDoc], list[ModelDoc]], None]] = {
     "none": lambda connectors, models: None,
     "gone": _clear,
     "swap": lambda connectors, models: connectors[0]["parameters"].update(model="other"),
-    "fields": lambda connectors, models: models[0].update(is_enabled=False),
-    "undeployed": lambda connectors, models: models[0].update(model_state="UNDEPLOYED"),
+    "fields": lambda connectors, models: models[0].update({"is_enabled": False}),
+    "undeployed": lambda connectors, models: models[0].update({"model_state": "UNDEPLOYED"}),
     "foreign": lambda connectors, models: connectors.__setitem__(0, _without_marks(connectors[0])),
     "leftover": lambda connectors, models: connectors.append(
         {**connectors[0], "id": connectors[0]["id"] + "-old", "created_time": 0}
@@ -561,14 +562,14 @@ DRIFTS: dict[str, Callable[[list[Found], list[Found]], None]] = {
 }
 
 
-def _without_marks(found: dict[str, Any]) -> dict[str, Any]:
+def _without_marks(found: ConnectorDoc) -> ConnectorDoc:
     kept = {key: value for key, value in found["parameters"].items() if not key.startswith("opensearch_ml")}
     return {**found, "parameters": kept}
 
 
-def _drifted(drifts: dict[str, str]) -> tuple[list[Found], list[Found]]:
-    connectors: list[Found] = []
-    models: list[Found] = []
+def _drifted(drifts: dict[str, str]) -> tuple[list[ConnectorDoc], list[ModelDoc]]:
+    connectors: list[ConnectorDoc] = []
+    models: list[ModelDoc] = []
     for name, drift in drifts.items():
         made, there = stands(blueprint(name))
         DRIFTS[drift](made, there)
@@ -603,16 +604,16 @@ def test_exactly_what_drifted_is_named(drifts: dict[str, str]) -> None:
 
 def test_every_kind_of_change_is_reached_and_each_stage_comes_after_what_it_needs() -> None:
     of = {name: blueprint(name) for name in ("adopt", "clean", "create", "redeploy", "swap", "update", "blocked")}
-    connectors: list[Found] = []
-    models: list[Found] = []
+    connectors: list[ConnectorDoc] = []
+    models: list[ModelDoc] = []
     for name in ("clean", "redeploy", "swap", "update", "blocked"):
         made, there = stands(of[name])
         connectors, models = [*connectors, *made], [*models, *there]
-    by_id = {one["id"]: one for one in [*connectors, *models]}
-    by_id["c-swap"]["parameters"]["model"] = "other"
-    by_id["m-update"]["is_enabled"] = False
-    by_id["m-redeploy"]["model_state"] = "UNDEPLOYED"
-    by_id["m-blocked"]["model_state"] = "ODD"
+    connector_of, model_of = {one["id"]: one for one in connectors}, {one["id"]: one for one in models}
+    connector_of["c-swap"]["parameters"]["model"] = "other"
+    model_of["m-update"]["is_enabled"] = False
+    model_of["m-redeploy"]["model_state"] = "UNDEPLOYED"
+    model_of["m-blocked"]["model_state"] = "ODD"
     connectors += [connector(of["clean"], "left", created=0), foreign(of["adopt"], "theirs"), *stands(INSIDE)[0]]
     models += [model(of["adopt"], "m-adopt", "theirs"), *stands(INSIDE)[1]]
     found = planned(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.errors import Finding
 from opensearch_ml.reconcile import render
 from opensearch_ml.reconcile.desired import Desired
@@ -191,11 +193,16 @@ BY_HAND: dict[str, Any] = {
 }
 
 
+def written_by_hand(of: Blueprint, actions: int) -> ConnectorDoc:
+    """A connector that somebody else made, with so many of the actions that hold secrets."""
+    return cast(ConnectorDoc, {**foreign(of, "c"), **BY_HAND, "actions": BY_HAND["actions"][:actions]})
+
+
 @pytest.mark.parametrize("actions", [1, 2], ids=["field by field", "as a whole"])
 def test_no_secret_that_others_wrote_into_a_connector_is_shown(actions: int) -> None:
     of_chat = blueprint()
-    by_hand = {**foreign(of_chat, "c"), **BY_HAND, "actions": BY_HAND["actions"][:actions]}
-    marked = {**connector(of_chat, "c"), **by_hand}
+    by_hand = written_by_hand(of_chat, actions)
+    marked: ConnectorDoc = {**connector(of_chat, "c"), **by_hand}
     marked["parameters"] = {**connector(of_chat, "c")["parameters"], **BY_HAND["parameters"]}
     there = model(of_chat, "m", "c", description=f"made with {CANARY}", model_config={"all_config": CANARY})
     wanted = blueprint(model={"description": "x"})

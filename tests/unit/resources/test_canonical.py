@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from opensearch_ml.base.owner import OWNER
+from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources.canonical import as_stored, connector_body, differences
 from tests.support.examples import URL, action, parsed
@@ -16,13 +17,13 @@ from tests.support.examples import URL, action, parsed
 CREDENTIAL = {"key": "secret-value"}
 
 
-def stored(body: Mapping[str, Any]) -> dict[str, Any]:
+def stored(body: Mapping[str, Any]) -> ConnectorDoc:
     """A connector as a server would give it back."""
     found = {key: value for key, value in copy.deepcopy(body).items() if key != "credential"}
     found["version"] = str(found["version"])
     for one in found.get("actions", ()):
         one["action_type"] = one["action_type"].upper()
-    return {**found, "created_time": 1, "last_updated_time": 2}
+    return cast(ConnectorDoc, {**found, "created_time": 1, "last_updated_time": 2})
 
 
 def test_the_body_carries_our_marks_and_the_credential_in_clear_once() -> None:
@@ -130,7 +131,7 @@ def test_who_may_use_it_is_compared(
     written: dict[str, Any], given_back: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
     blueprint = parsed(written)
-    found = stored(connector_body(blueprint, CREDENTIAL))
+    body = connector_body(blueprint, CREDENTIAL)
     for field in ("access_mode", "backend_roles", "add_all_backend_roles"):
-        found.pop(field, None)
-    assert differences(blueprint, CREDENTIAL, found | given_back, (3, 6, 0)) == expected
+        body.pop(field, None)
+    assert differences(blueprint, CREDENTIAL, stored({**body, **given_back}), (3, 6, 0)) == expected

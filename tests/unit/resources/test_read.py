@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint.target import RoleMapping, Target
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.hook import MAX_HITS, OpenSearchMLHook
 from opensearch_ml.resources.bodies import GROUP_MARK
@@ -40,20 +41,20 @@ class Hook:
         self.queries.append(query)
         return found
 
-    def search_models(self, query: Mapping[str, Any]) -> list[Any]:
+    def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
         return self._note("models", query, self.models)
 
-    def search_connectors(self, query: Mapping[str, Any]) -> list[Any]:
+    def search_connectors(self, query: Mapping[str, object]) -> list[ConnectorDoc]:
         return self._note("connectors", query, self.connectors)
 
-    def search_model_groups(self, query: Mapping[str, Any]) -> list[Any]:
+    def search_model_groups(self, query: Mapping[str, object]) -> list[ModelGroupDoc]:
         return self._note("groups", query, self.groups)
 
     def cluster_settings(self) -> dict[str, Any]:
         self.asked.append("settings")
         return {}
 
-    def role_mappings(self) -> dict[str, Any]:
+    def role_mappings(self) -> dict[str, dict[str, list[str]]]:
         self.asked.append("mappings")
         return {"ml_full_access": {"users": ["ann"]}}
 
@@ -109,7 +110,7 @@ def test_connectors_are_asked_for_by_our_mark_and_by_who_uses_them() -> None:
 
 def test_mappings_are_read_by_whoever_may_and_a_refusal_is_told() -> None:
     class Refused(Hook):
-        def role_mappings(self) -> dict[str, Any]:
+        def role_mappings(self) -> dict[str, dict[str, list[str]]]:
             raise PermissionDenied("no", evidence="403 no permission", fix="")
 
     found = look(Refused(), MAPS, {})

@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources import rotation_state as situations
 from opensearch_ml.resources.rotation_state import CLAIMED, Move, Situation, next_move, reasons, situation
+from tests.support.fleets import internal
 from tests.support.rotation_cases import VERSION, blueprint, connector
 
 
-def canary(on: str, description: str = situations.held_by("run-1", "ab12", 3)) -> dict[str, Any]:
+def canary(on: str, description: str = situations.held_by("run-1", "ab12", 3)) -> ModelDoc:
     return {"id": "canary", "connector_id": on, "description": description}
 
 
-def model(on: str) -> dict[str, Any]:
+def model(on: str) -> ModelDoc:
     return {"id": "model", "connector_id": on}
 
 
-def look(
-    found: dict[str, Any] | None, *connectors: dict[str, Any], canaries: tuple[dict[str, Any], ...] = ()
-) -> Situation:
+def look(found: ModelDoc | None, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> Situation:
     return situation(blueprint(), found, connectors, canaries, VERSION)
 
 
@@ -95,8 +95,8 @@ def test_the_next_move(seen: Situation, why: tuple[str, ...], move: Move) -> Non
 
 class TestInternal:
     @staticmethod
-    def look(live_mark: str, *connectors: dict[str, Any], canaries: tuple[dict[str, Any], ...] = ()) -> Situation:
-        inside = {key: value for key, value in connector("", 0, mark=live_mark).items() if key != "id"}
+    def look(live_mark: str, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> Situation:
+        inside = internal(connector("", 0, mark=live_mark))
         return situation(blueprint(inline=True), {"id": "m", "connector": inside}, connectors, canaries, VERSION)
 
     def test_the_one_inside_the_model_is_live(self) -> None:
@@ -147,7 +147,7 @@ def test_a_call_in_flight_takes_as_long_as_its_time_outs_say(config: dict[str, A
 
 
 def test_marks_of_a_rotation_are_no_difference() -> None:
-    marks: Callable[..., dict[str, Any]] = connector
+    marks: Callable[..., ConnectorDoc] = connector
     live = look(model("A"), marks("A", 1, run="r", **{canonical.MARK_REPLACES: "x", canonical.MARK_KEYS: "key"})).live
     assert live is not None
     assert live.differs == ()

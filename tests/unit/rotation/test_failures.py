@@ -11,6 +11,7 @@ import yaml
 from opensearch_ml import errors
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import InUse, OpenSearchMLError, RotationFailed
 from opensearch_ml.resources.rotation_state import Situation
 from opensearch_ml.rotation import failures
@@ -71,7 +72,7 @@ def test_where_a_credential_comes_from_is_told_for_each_source(
 
 
 def test_a_model_under_another_name_is_named_and_no_second_one_is_advised() -> None:
-    standing = [{"id": "Xy9", "name": "chat_production"}]
+    standing: list[ModelDoc] = [{"id": "Xy9", "name": "chat_production"}]
     told = failures.nothing_to_rotate(blueprint(), Situation(None, None), standing)
     assert isinstance(told, InUse)
     assert told.cause == "the model of chat stands under another name than chat"

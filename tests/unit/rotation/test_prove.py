@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
+from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import DeployFailed, RotationFailed
 from opensearch_ml.resources import canonical
@@ -50,7 +51,7 @@ def internal(credential: dict[str, str], *, keys: str, previous: dict[str, str] 
     inside = connector("", 0, **{canonical.MARK_KEYS: keys})
     new = NextCredential(credential, "mark", "version")
     hook = Hook()
-    model = {"id": "m", "connector": inside}
+    model: ModelDoc = {"id": "m", "connector": inside}
     return Switch(as_hook(hook), blueprint(inline=True), model, to="B", new=new, token="t", previous=previous), hook
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.credentials import fingerprint
 from opensearch_ml.credentials.source import CredentialSource, NextCredential
 from opensearch_ml.errors import Finding, InvalidBlueprint, NoSuchBlueprint, UnresolvedCredential
@@ -36,8 +37,8 @@ class Source:
 
 def fleet(name: str = "chat", **changed: Any) -> Fleet:
     """One model on one connector of ours."""
-    model = {"id": "m", "name": name, "connector_id": "A", "model_state": "DEPLOYED"}
-    return Fleet([{**connector("A", 1), **changed}], [model], VERSION)
+    model: ModelDoc = {"id": "m", "name": name, "connector_id": "A", "model_state": "DEPLOYED"}
+    return Fleet([cast("ConnectorDoc", {**connector("A", 1), **changed})], [model], VERSION)
 
 
 def standing(

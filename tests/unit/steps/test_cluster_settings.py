@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
 from opensearch_ml.blueprint.trusted_endpoints import derive, labelled
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.steps import cluster_settings
 from opensearch_ml.steps.cluster_settings import trusting
@@ -30,16 +30,16 @@ class Hook:
     def trusted_endpoints(self) -> list[str]:
         return list(self.trusted)
 
-    def put_trusted_endpoints(self, entries: list[str]) -> None:
+    def put_trusted_endpoints(self, patterns: list[str]) -> None:
         self._writes -= 1
         if self._writes < 0:
             raise PermissionDenied("it may not", evidence="403", fix="allow it")
-        self.trusted = list(entries)
+        self.trusted = list(patterns)
 
-    def search_connectors(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_connectors(self, query: Mapping[str, object]) -> list[ConnectorDoc]:
         return [{"actions": [{"url": url}]} for url in self._urls]
 
-    def search_models(self, query: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
         return []
 
 
