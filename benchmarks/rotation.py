@@ -23,7 +23,7 @@ from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
-from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.resources.read import read_fleet
 from opensearch_ml.rotation.selection import standings
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
@@ -75,7 +75,7 @@ def measure(stack: Stack) -> None:
 
     os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = f'{{"conn_type": "generic", "password": "{keys[0]}"}}'
     with counted() as bare:
-        bare_s = seconds(lambda: look_at_fleet(OpenSearchMLHook()))
+        bare_s = seconds(lambda: read_fleet(OpenSearchMLHook()))
     with counted() as looked:
         found: list[Any] = []
         find_s = seconds(lambda: found.extend(find(OpenSearchMLHook(), loaded)))
@@ -125,7 +125,7 @@ def find(hook: OpenSearchMLHook, blueprints: list[Blueprint]) -> list[Any]:
     """Do what task `find` does, in this process."""
     by_name = {blueprint.name: blueprint for blueprint in blueprints}
     return standings(
-        look_at_fleet(hook),
+        read_fleet(hook),
         by_name,
         load=lambda name: by_name[name],
         source_for=lambda blueprint: source_for(blueprint, hook),

@@ -185,9 +185,9 @@ def changed_action(**fields: Any) -> Document:
         ({"parameters": {"model": "other"}}, "parameters.model"),
         ({"parameters": {"n": 4}}, "parameters.n"),
         ({"parameters": {"added": "x"}}, "parameters.added"),
-        ({"parameters": {canonical.MARK_OWNER: "somebody"}}, f"parameters.{canonical.MARK_OWNER}"),
-        ({"parameters": {canonical.MARK_BLUEPRINT: "other"}}, f"parameters.{canonical.MARK_BLUEPRINT}"),
-        ({"parameters": {canonical.MARK_CREDENTIAL: "scrypt-v1:é"}}, "credential"),
+        ({"parameters": {canonical.LABEL_OWNER: "somebody"}}, f"parameters.{canonical.LABEL_OWNER}"),
+        ({"parameters": {canonical.LABEL_BLUEPRINT: "other"}}, f"parameters.{canonical.LABEL_BLUEPRINT}"),
+        ({"parameters": {canonical.LABEL_CREDENTIAL: "scrypt-v1:é"}}, "credential"),
         *[
             ({"client_config": {**EVERY_CLIENT_SETTING, name: value}}, f"client_config.{name}")
             for name, value in {**dict.fromkeys(EVERY_CLIENT_SETTING, 1), "retry_backoff_policy": "constant"}.items()

@@ -60,7 +60,7 @@ def test_what_render_shows_is_what_is_sent(
         (render.MODEL_ID, model_id),
         (render.GROUP_ID, model["model_group_id"]),
         (render.CONNECTOR_ID, model.get("connector_id", "")),
-        (render.FINGERPRINT, connector["parameters"][canonical.MARK_CREDENTIAL]),
+        (render.FINGERPRINT, connector["parameters"][canonical.LABEL_CREDENTIAL]),
         ("<reference: password of connection openai_default>", OPENAI_KEY),
     ):
         shown = shown.replace(stands_for, known)

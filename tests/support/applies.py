@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.apply import apply_stage
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import Approved, approved
 from opensearch_ml.reconcile.results import Applied
 from opensearch_ml.resources.changes import Plan
@@ -18,10 +18,10 @@ AT_ONCE = 4
 RUN = "run-1"
 
 
-def applying(world: World, *, token: str = RUN, conn_id: str = "opensearch_default") -> Applying:
+def applying(world: World, *, token: str = RUN, conn_id: str = "opensearch_default") -> ApplyContext:
     """By a hook of its own, as each task has one."""
     target, _ = world.catalog.fleet("t")
-    return Applying(OpenSearchMLHook(conn_id), world.catalog, target, None, None, token)
+    return ApplyContext(OpenSearchMLHook(conn_id), world.catalog, target, None, None, token)
 
 
 def apply_plan(world: World, plan: Plan, *, token: str = RUN, conn_id: str = "opensearch_default") -> list[Applied]:

@@ -40,7 +40,7 @@ def blueprint(**changed: Any) -> Blueprint:
 def connector(name: str, created: int, *, run: str = "", mark: str = "m", **marks: str) -> ConnectorDoc:
     """As GET returns one that agrees with the blueprint."""
     body = canonical.connector_body(blueprint(), {"key": "k"}, mark)
-    body["parameters"] |= ({canonical.MARK_RUN: run} if run else {}) | marks
+    body["parameters"] |= ({canonical.LABEL_RUN: run} if run else {}) | marks
     return cast(ConnectorDoc, {**body, "id": name, "created_time": created})
 
 

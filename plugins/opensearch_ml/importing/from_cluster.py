@@ -23,7 +23,7 @@ from opensearch_ml.importing import to_blueprint
 from opensearch_ml.importing.docs.unknowns import slug
 from opensearch_ml.importing.from_docs import MAX_NAME, Imported
 from opensearch_ml.importing.to_blueprint import Place, Standing
-from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.inventory import Fleet, blueprint_of, is_canary
 from opensearch_ml.resources.read import REMOTE
 
@@ -65,7 +65,7 @@ def look_at_others(hook: OpenSearchMLHook, patterns: Sequence[str] = ()) -> Othe
     models, connectors = hook.search_models(REMOTE), hook.search_connectors({"match_all": {}})
     ids = sorted({str(one["model_group_id"]) for one in models if one.get("model_group_id")})
     groups = {one["id"]: one for one in hook.search_model_groups({"ids": {"values": ids}})} if ids else {}
-    ours = frozenset(key for key, one in groups.items() if GROUP_MARK in (one.get("description") or ""))
+    ours = frozenset(key for key, one in groups.items() if GROUP_LABEL in (one.get("description") or ""))
     settings = hook.cluster_settings()
     connector_access, model_access = (
         str(settings.get(ACCESS.format(what))).lower() == "true" for what in ("connector", "model")

@@ -25,7 +25,7 @@ from opensearch_ml.operators.handover import RETURNED, Failure, flat, is_true, p
 from opensearch_ml.operators.owed import Owed
 from opensearch_ml.reconcile import render, report
 from opensearch_ml.reconcile.apply import AT_ONCE, apply_stage
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import Approved, approved
 from opensearch_ml.reconcile.limits import Limits, too_much
 from opensearch_ml.reconcile.planning import plan_for
@@ -340,7 +340,7 @@ class OpenSearchApplyPlanOperator(OpenSearchFleetOperator):
         admin = None if self.acting_hook is self.hook else self.acting_hook
         target = self.fleet[0]
         results = _Results(self, context)
-        applying = Applying(self.hook, folders.catalog(), target, admin, target.aws_conn_id, token_of(context))
+        applying = ApplyContext(self.hook, folders.catalog(), target, admin, target.aws_conn_id, token_of(context))
         apply_stage(applying, self._approvals, at_once=int(self.at_once), on_done=results.add)
         return list(results.all.values())
 

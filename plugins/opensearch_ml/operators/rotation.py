@@ -24,7 +24,7 @@ from opensearch_ml.operators.base import (
     fail_fast,
 )
 from opensearch_ml.operators.handover import FAILURE, Failure, flat, is_true, pulled, token_of
-from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.resources.read import read_fleet
 from opensearch_ml.rotation import summary
 from opensearch_ml.rotation.failures import file_is_gone
 from opensearch_ml.rotation.schedule import next_run
@@ -80,7 +80,7 @@ class OpenSearchFindRotationsOperator(OpenSearchMLBaseOperator):
     @fail_fast
     def _find(self, context: Context) -> list[str]:
         catalog = folders.catalog()
-        fleet = look_at_fleet(self.hook)
+        fleet = read_fleet(self.hook)
         asked = self.blueprints.split(",") if isinstance(self.blueprints, str) else self.blueprints
         names = [name.strip() for name in asked if name.strip()]
         found = standings(

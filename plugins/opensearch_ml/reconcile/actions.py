@@ -19,7 +19,7 @@ from opensearch_ml.credentials.secrets_manager import access_for
 from opensearch_ml.errors import Conflict, NotFound
 from opensearch_ml.iam.ensure_role import ensure_iam_role, role_on
 from opensearch_ml.reconcile import diff_settings
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.concurrency import Turn
 from opensearch_ml.reconcile.diff_blueprint import DEPLOYING, STUCK_S
 from opensearch_ml.resources import adoption, bodies, canonical
@@ -40,7 +40,7 @@ from opensearch_ml.steps.role_mapping import ensure_role_mapping
 SEARCHABLE_S = 10.0  # 2.19 finds an update within a second
 
 
-def mend_cluster(applying: Applying, change: Change, target: Target, blueprints: Mapping[str, Blueprint]) -> str:
+def mend_cluster(applying: ApplyContext, change: Change, target: Target, blueprints: Mapping[str, Blueprint]) -> str:
     """Set, trust or map what the cluster lacks; what others have added stays.
 
     :param target: as it was planned for: also with the mapping of whoever signs.
@@ -56,13 +56,13 @@ def mend_cluster(applying: Applying, change: Change, target: Target, blueprints:
     return str(ensure_role_mapping(acting, role, target.role_mapping[role]))
 
 
-def mend_role(applying: Applying, blueprint: Blueprint) -> str:
+def mend_role(applying: ApplyContext, blueprint: Blueprint) -> str:
     """Make or mend the IAM role that the domain assumes for the blueprint's connector."""
     role = role_on(applying.hook, blueprint)
     return str(ensure_iam_role(access_for(applying.hook, applying.aws_conn_id), role)) if role else "no role"
 
 
-def provision(applying: Applying, blueprint: Blueprint) -> tuple[str, str]:
+def provision(applying: ApplyContext, blueprint: Blueprint) -> tuple[str, str]:
     """Make what is not there of a blueprint, step by step, as the provisioning DAG does.
 
     :return: what was done, and the model's id; empty for an MCP blueprint, which has none.
@@ -86,18 +86,18 @@ def provision(applying: Applying, blueprint: Blueprint) -> tuple[str, str]:
     return f"{model}; {deploy_and_ask(applying, blueprint, model.id)}", model.id
 
 
-def deploy_and_ask(applying: Applying, blueprint: Blueprint, model_id: str) -> str:
+def deploy_and_ask(applying: ApplyContext, blueprint: Blueprint, model_id: str) -> str:
     """Deploy a model unless it is deployed, and send its smoke test."""
     deploy(applying.hook, model_id)
     return ask(applying, blueprint, model_id)
 
 
-def ask(applying: Applying, blueprint: Blueprint, model_id: str) -> str:
+def ask(applying: ApplyContext, blueprint: Blueprint, model_id: str) -> str:
     """Send the smoke test."""
     return persistently(partial(smoke_predict, applying.hook, blueprint, model_id), attempts=3)
 
 
-def adopt(applying: Applying, blueprint: Blueprint, change: Change) -> str:
+def adopt(applying: ApplyContext, blueprint: Blueprint, change: Change) -> str:
     """Make ours what others made: one write of a mark, which no caller notices, and a look that it is read as ours."""
     hook = applying.hook
     known = None
@@ -124,7 +124,7 @@ def adopt(applying: Applying, blueprint: Blueprint, change: Change) -> str:
     return f"model {model_id} is ours by its description; nothing else was written"
 
 
-def update(applying: Applying, blueprint: Blueprint, change: Change) -> str:
+def update(applying: ApplyContext, blueprint: Blueprint, change: Change) -> str:
     """Bring a model's own fields to what the blueprint says, by one PUT; an MCP connector is made anew."""
     hook = applying.hook
     if blueprint.connector.is_mcp:
@@ -132,7 +132,7 @@ def update(applying: Applying, blueprint: Blueprint, change: Change) -> str:
         credential = resolver.resolve(blueprint, hook, aws_conn_id=applying.aws_conn_id)
         return str(ensure_connector(hook, blueprint, credential, supply=supply))
     [model_id] = change.models
-    wanted = bodies.model(blueprint, model_group_id="", credential={}, known=bodies.NO_MARK)
+    wanted = bodies.model(blueprint, model_group_id="", credential={}, known=bodies.NO_LABEL)
 
     def attempt() -> list[str]:
         found = _there(hook.get_model(model_id), f"model {model_id}")
@@ -150,7 +150,7 @@ def update(applying: Applying, blueprint: Blueprint, change: Change) -> str:
     return f"model {model_id} updated: {', '.join(written)}" if written else f"model {model_id} was right already"
 
 
-def redeploy(applying: Applying, blueprint: Blueprint, model_id: str) -> str:
+def redeploy(applying: ApplyContext, blueprint: Blueprint, model_id: str) -> str:
     """Deploy a model again; one whose deployment failed, or is stuck, is undeployed first, or it stays so."""
     hook = applying.hook
     found = _there(hook.get_model(model_id), f"model {model_id}")
@@ -161,7 +161,7 @@ def redeploy(applying: Applying, blueprint: Blueprint, model_id: str) -> str:
     return f"model {model_id} was {state}, and is deployed; {deploy_and_ask(applying, blueprint, model_id)}"
 
 
-def swap(applying: Applying, blueprint: Blueprint, turn: Turn | None = None) -> RotationRecord:
+def swap(applying: ApplyContext, blueprint: Blueprint, turn: Turn | None = None) -> RotationRecord:
     """Bring a new credential or definition to a model under traffic, or end what a killed rotation began.
 
     :param turn: is let go while calls in flight end, which takes half a minute and asks for nothing.
@@ -175,11 +175,11 @@ def swap(applying: Applying, blueprint: Blueprint, turn: Turn | None = None) -> 
     return rotate_trusted(applying.hook, applying.acting, blueprint, source, token=applying.token, on_step=on_step)
 
 
-def _adopt_connector(applying: Applying, blueprint: Blueprint, connector_id: str, known: str | None) -> str:
+def _adopt_connector(applying: ApplyContext, blueprint: Blueprint, connector_id: str, known: str | None) -> str:
     # No model uses an MCP connector, so it takes a PUT, which adds our marks to its parameters.
-    marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: blueprint.name}
+    marks = {canonical.LABEL_OWNER: OWNER, canonical.LABEL_BLUEPRINT: blueprint.name}
     if known:
-        marks[canonical.MARK_CREDENTIAL] = known
+        marks[canonical.LABEL_CREDENTIAL] = known
     persistently(lambda: applying.hook.update_connector(connector_id, {"parameters": marks}))
     return f"connector {connector_id} is ours by its parameters; nothing else was written"
 

@@ -14,7 +14,7 @@ from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import Final, OpenSearchMLError, Transient, Unreachable
 from opensearch_ml.reconcile import actions, pruning
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import Approved
 from opensearch_ml.reconcile.bulk_create import Making, make
 from opensearch_ml.reconcile.concurrency import Turn, each
@@ -36,7 +36,7 @@ TOLD_CHARACTERS = 1_000
 
 
 def apply_stage(
-    applying: Applying,
+    applying: ApplyContext,
     approved: Sequence[Approved],
     *,
     at_once: int = AT_ONCE,
@@ -57,7 +57,7 @@ def apply_stage(
 
 
 @contextmanager
-def _budget(applying: Applying, at_once: int) -> Iterator[None]:
+def _budget(applying: ApplyContext, at_once: int) -> Iterator[None]:
     budget = Budget(at_once)
     applying.hook.budget = applying.acting.budget = budget
     try:
@@ -77,7 +77,7 @@ class _Stage:
 
     def __init__(
         self,
-        applying: Applying,
+        applying: ApplyContext,
         approved: Sequence[Approved],
         at_once: int,
         on_done: Callable[[Applied, int, int], None],

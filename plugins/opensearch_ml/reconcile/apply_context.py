@@ -10,7 +10,7 @@ from opensearch_ml.hook import OpenSearchMLHook
 
 
 @dataclass(frozen=True)
-class Applying:
+class ApplyContext:
     """Who applies to which cluster.
 
     :param admin: who writes settings and role mappings, if not the user of `hook`.

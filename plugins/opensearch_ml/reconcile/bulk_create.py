@@ -20,7 +20,7 @@ from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.concurrency import each as at_once
 from opensearch_ml.resources import bodies, canonical
-from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.steps.connector import OneConnector
 from opensearch_ml.steps.model import OneModel, ensure_model_group
@@ -155,7 +155,7 @@ def _with_models(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Eac
         models = hook.search_models({"terms": {"name.keyword": names}})
         connectors = [one for ones in _ours(hook, making).values() for one in ones]
         groups = hook.search_model_groups({"ids": {"values": sorted({one.group_id for one in making.values()})}})
-        marked = frozenset(group["id"] for group in groups if GROUP_MARK in (group.get("description") or ""))
+        marked = frozenset(group["id"] for group in groups if GROUP_LABEL in (group.get("description") or ""))
         fleet = Fleet(connectors, models, hook.version, marked)
         return {name: fleet.models_of(one.blueprint) for name, one in making.items()}
 
@@ -177,10 +177,10 @@ def _with_models(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Eac
 
 def _ours(hook: OpenSearchMLHook, names: Iterable[str]) -> dict[str, list[ConnectorDoc]]:
     wanted = sorted(names)
-    owner = {"term": {f"parameters.{canonical.MARK_OWNER}": OWNER}}
-    of_them = {"terms": {f"parameters.{canonical.MARK_BLUEPRINT}": wanted}}
+    owner = {"term": {f"parameters.{canonical.LABEL_OWNER}": OWNER}}
+    of_them = {"terms": {f"parameters.{canonical.LABEL_BLUEPRINT}": wanted}}
     found = hook.search_connectors({"bool": {"filter": [owner, of_them]}}) if wanted else []
-    return {name: [one for one in found if one["parameters"][canonical.MARK_BLUEPRINT] == name] for name in wanted}
+    return {name: [one for one in found if one["parameters"][canonical.LABEL_BLUEPRINT] == name] for name in wanted}
 
 
 def _given(told: tuple[Doc, bool] | Exception, one: Making, field: str) -> Making | Exception:

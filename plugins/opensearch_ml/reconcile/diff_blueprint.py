@@ -15,7 +15,7 @@ from opensearch_ml.reconcile.desired import Desired
 from opensearch_ml.resources import canonical, diff
 from opensearch_ml.resources.changes import Change, Difference, Kind
 from opensearch_ml.resources.inventory import Fleet
-from opensearch_ml.resources.rotation_state import Move, Situation, next_move, reasons
+from opensearch_ml.resources.rotation_state import Move, RotationState, next_move, reasons
 from opensearch_ml.rotation import failures
 
 STUCK_S = 600.0  # the server gives up its own tasks after that: plugins.ml_commons.ml_task_timeout_in_seconds
@@ -90,7 +90,7 @@ def _role(blueprint: Blueprint, view: View) -> Iterator[Change]:
         yield Change(Kind.ROLE, blueprint.name, f"role {role_arn} lacks it", differences)
 
 
-def _under_way(blueprint: Blueprint, found: Situation, view: View) -> Change | None:
+def _under_way(blueprint: Blueprint, found: RotationState, view: View) -> Change | None:
     """Tell who is at it; a rotation that has not stirred for long was killed, and is gone on with."""
     model = found.model or {}
     stirred = [int(one.get("last_updated_time") or 0) for one in view.fleet.canaries_of(blueprint.name)]
@@ -107,7 +107,7 @@ def _fields(blueprint: Blueprint, model: ModelDoc) -> Iterator[Change]:
         yield Change(Kind.UPDATE, blueprint.name, "", differences, (str(model["id"]),))
 
 
-def _connector(blueprint: Blueprint, found: Situation, view: View) -> Iterator[Change]:
+def _connector(blueprint: Blueprint, found: RotationState, view: View) -> Iterator[Change]:
     model, live = found.model or {}, found.live
     models = (str(model.get("id")),)
     if live is None:
@@ -157,7 +157,7 @@ def _deployment(blueprint: Blueprint, model: ModelDoc, now_ms: int) -> Iterator[
     yield Change(Kind.REDEPLOY, blueprint.name, why, models=models)
 
 
-def _duplicates(blueprint: Blueprint, found: Situation, fleet: Fleet) -> Iterator[Change]:
+def _duplicates(blueprint: Blueprint, found: RotationState, fleet: Fleet) -> Iterator[Change]:
     used = str((found.model or {}).get("id"))
     for model in fleet.models_of(blueprint)[1:]:
         yield Change(Kind.ORPHAN, blueprint.name, f"a second model; {used} serves", (), (str(model["id"]),))
@@ -175,7 +175,7 @@ def _without_model(blueprint: Blueprint, view: View) -> Iterator[Change]:
         return
     first, *more = ours
     differences = diff.of_definition(blueprint, first, view.fleet.version)
-    mark = (first.get("parameters") or {}).get(canonical.MARK_CREDENTIAL)
+    mark = (first.get("parameters") or {}).get(canonical.LABEL_CREDENTIAL)
     try:
         if not view.serves(blueprint, mark):
             differences = (*differences, diff.of_credential(mark))

@@ -50,7 +50,7 @@ def connector(blueprint: Blueprint, fleet: Fleet, model: ModelDoc) -> Change:
         )
     used = str(model.get("connector_id"))
     why = f"its connector {used} is " + ("not ours" if fleet.connector(used) else "gone")
-    made = [one for one in fleet.connectors_of(name) if canonical.MARK_RUN not in (one.get("parameters") or {})]
+    made = [one for one in fleet.connectors_of(name) if canonical.LABEL_RUN not in (one.get("parameters") or {})]
     if not made:
         return Change(Kind.CREATE, name, why, (Difference("connector_id", used, "a new one"),), (model_id,))
     ours = str(made[0]["id"])

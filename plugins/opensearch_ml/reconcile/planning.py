@@ -21,7 +21,7 @@ from opensearch_ml.reconcile.diff_blueprint import NO_TOKEN
 from opensearch_ml.reconcile.plan import plan
 from opensearch_ml.resources.changes import Plan
 from opensearch_ml.resources.inventory import Cluster
-from opensearch_ml.resources.read import look_at_cluster, look_at_fleet
+from opensearch_ml.resources.read import read_cluster, read_fleet
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.steps.role_mapping import wanted_mappings
 
@@ -94,11 +94,11 @@ def _planned(
 ) -> Planned:
     version = looker.version
     with ThreadPoolExecutor(1) as beside:  # the cluster searches while the files are read
-        looking = beside.submit(look_at_fleet, looker, target.adopt.values())
+        looking = beside.submit(read_fleet, looker, target.adopt.values())
         wanted = desired(catalog, target, names, domain_arn=hook.domain_arn, version=version)
     blueprints = {one.name: one.blueprint for one in wanted if one.blueprint}
     model_names = {name: blueprint.model_name for name, blueprint in blueprints.items()}
-    cluster = look_at_cluster(looker, target, looking.result(), model_names, admin=admin)
+    cluster = read_cluster(looker, target, looking.result(), model_names, admin=admin)
     looks = resolver.Looks(hook, aws_conn_id)
     made = plan(
         target,

@@ -16,7 +16,7 @@ from opensearch_ml.client import states
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import Final
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.changes import Change
 from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.retries import persistently
@@ -85,7 +85,7 @@ def _urls(connector: ConnectorDoc) -> list[str]:
 def _delete_empty(hook: OpenSearchMLHook, group_ids: Iterable[str]) -> list[str]:
     deleted = []
     for group in hook.search_model_groups({"ids": {"values": sorted(group_ids)}}):
-        ours = GROUP_MARK in (group.get("description") or "")
+        ours = GROUP_LABEL in (group.get("description") or "")
         if ours and not hook.search_models({"term": {"model_group_id": group["id"]}}):
             persistently(partial(hook.delete_model_group, group["id"]))
             deleted.append(group["id"])

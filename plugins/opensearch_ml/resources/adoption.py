@@ -68,7 +68,11 @@ def plain(description: str | None) -> str:
 
 def as_ours(connector: ConnectorDoc, adopted: Adopted) -> ConnectorDoc:
     """Return the connector of an adopted model with the marks that one of ours has, to be compared like one."""
-    marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: adopted.blueprint, canonical.MARK_OTHERS: "true"}
+    marks = {
+        canonical.LABEL_OWNER: OWNER,
+        canonical.LABEL_BLUEPRINT: adopted.blueprint,
+        canonical.LABEL_UNMANAGED: "true",
+    }
     if adopted.known:
-        marks[canonical.MARK_CREDENTIAL] = adopted.known
+        marks[canonical.LABEL_CREDENTIAL] = adopted.known
     return {**connector, "parameters": {**(connector.get("parameters") or {}), **marks}}

@@ -15,8 +15,8 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.resources import adoption, canonical
 
-GROUP_MARK = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
-NO_MARK = "-"  # in the place of a fingerprint, which takes 40 ms, where nobody looks at it
+GROUP_LABEL = f"(managed by {OWNER})"  # a model group has no field of its own for an owner
+NO_LABEL = "-"  # in the place of a fingerprint, which takes 40 ms, where nobody looks at it
 UPDATABLE = ("description", "is_enabled", "rate_limiter", "guardrails", "interface", "model_config", "deploy_setting")
 
 
@@ -24,7 +24,7 @@ def model_group(blueprint: Blueprint) -> dict[str, Any]:
     """Return the body that creates the blueprint's model group, with our mark."""
     group = blueprint.model.group
     body = group.model_dump(exclude_none=True) if group else {"name": blueprint.group_name}
-    return body | {"description": f"{body.get('description', '')} {GROUP_MARK}".strip()}
+    return body | {"description": f"{body.get('description', '')} {GROUP_LABEL}".strip()}
 
 
 def model(

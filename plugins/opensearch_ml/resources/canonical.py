@@ -16,14 +16,14 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.credentials import fingerprint
 
-MARK_OWNER = "opensearch_ml_owner"
-MARK_BLUEPRINT = "opensearch_ml_blueprint"
-MARK_CREDENTIAL = "opensearch_ml_credential"
-MARK_RUN = "opensearch_ml_run"  # the rotation that made the connector
-MARK_REPLACES = "opensearch_ml_replaces"  # the credential mark of the internal connector that a candidate is for
-MARK_KEYS = "opensearch_ml_credential_keys"  # of an internal connector, whose update cannot take a key away
-MARK_OTHERS = "opensearch_ml_others"  # of an adopted model's connector as it is compared; none in a cluster has it
-LOOSE_MARKS = (MARK_CREDENTIAL, MARK_RUN, MARK_REPLACES, MARK_KEYS, MARK_OTHERS)  # no part of the definition
+LABEL_OWNER = "opensearch_ml_owner"
+LABEL_BLUEPRINT = "opensearch_ml_blueprint"
+LABEL_CREDENTIAL = "opensearch_ml_credential"
+LABEL_RUN = "opensearch_ml_run"  # the rotation that made the connector
+LABEL_REPLACES = "opensearch_ml_replaces"  # the credential mark of the internal connector that a candidate is for
+LABEL_KEYS = "opensearch_ml_credential_keys"  # of an internal connector, whose update cannot take a key away
+LABEL_UNMANAGED = "opensearch_ml_others"  # of an adopted model's connector as it is compared; none in a cluster has it
+LOOSE_LABELS = (LABEL_CREDENTIAL, LABEL_RUN, LABEL_REPLACES, LABEL_KEYS, LABEL_UNMANAGED)  # no part of the definition
 
 COMPARED = ("name", "version", "protocol", "description", "parameters", "actions", "client_config", "url", "headers")
 CLIENT_DEFAULTS = {
@@ -45,11 +45,11 @@ def connector_body(blueprint: Blueprint, credential: Mapping[str, str], known: s
     :param known: the fingerprint, or what stands for it where nobody knows the secrets. Default: computed.
     """
     body = _written(blueprint)
-    body["parameters"][MARK_CREDENTIAL] = known or fingerprint.fingerprint(credential)
+    body["parameters"][LABEL_CREDENTIAL] = known or fingerprint.fingerprint(credential)
     if credential:
         body["credential"] = dict(credential)
     if blueprint.inline:
-        body["parameters"][MARK_KEYS] = ",".join(sorted(credential))
+        body["parameters"][LABEL_KEYS] = ",".join(sorted(credential))
     return body
 
 
@@ -79,7 +79,7 @@ def differences(
     :param accepts: tells by its mark whether the connector's credential is right; default: its fingerprint does.
     """
     paths = definition_differences(blueprint, found, version)
-    known = (found.get("parameters") or {}).get(MARK_CREDENTIAL)
+    known = (found.get("parameters") or {}).get(LABEL_CREDENTIAL)
     right = accepts(known) if accepts else fingerprint.matches(known, credential)
     return paths if right else tuple(sorted([*paths, "credential"]))
 
@@ -96,7 +96,7 @@ def definition_changes(
 
     Values are in the comparable form; None: not there. Others' connectors may hold a secret in them.
     """
-    parameters = {key: value for key, value in (found.get("parameters") or {}).items() if key not in LOOSE_MARKS}
+    parameters = {key: value for key, value in (found.get("parameters") or {}).items() if key not in LOOSE_LABELS}
     held = {**found, "parameters": parameters}
     one, other = _canonical(_written(blueprint), version), _canonical(held, version)
     if blueprint.connector.add_all_backend_roles:
@@ -109,8 +109,8 @@ def _written(blueprint: Blueprint) -> dict[str, Any]:
     body = connector.model_dump(exclude_none=True, exclude={"credential", "parameters"})
     body["parameters"] = {
         **{key: as_stored(value) for key, value in connector.parameters.items()},
-        MARK_OWNER: OWNER,
-        MARK_BLUEPRINT: blueprint.name,
+        LABEL_OWNER: OWNER,
+        LABEL_BLUEPRINT: blueprint.name,
     }
     if connector.is_mcp:
         del body["actions"]

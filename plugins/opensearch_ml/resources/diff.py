@@ -29,7 +29,7 @@ def of_credential(mark: str | None) -> Difference:
 
 def of_model(blueprint: Blueprint, model: ModelDoc) -> tuple[Difference, ...]:
     """Return what differs in a model's own fields, as ``model.…``; the mark of an adopted one is no difference."""
-    body = bodies.model(blueprint, model_group_id="", credential={}, known=bodies.NO_MARK)
+    body = bodies.model(blueprint, model_group_id="", credential={}, known=bodies.NO_LABEL)
     differing = bodies.model_update(body, model)
     if "description" in differing and adoption.read(model):
         model = {**model, "description": adoption.plain(model["description"])}

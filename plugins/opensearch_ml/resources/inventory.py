@@ -13,7 +13,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGroupDoc
 from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.resources import adoption, canonical
-from opensearch_ml.resources.rotation_state import CANARY_PREFIX, Situation, canary_name, situation
+from opensearch_ml.resources.rotation_state import CANARY_PREFIX, RotationState, canary_name, situation
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Fleet:
         """The names of the blueprints that have a model on a connector of ours."""
         return {self._by_connector(model) for model in self.models if not is_canary(model)} - {""}
 
-    def situation(self, blueprint: Blueprint) -> Situation:
+    def situation(self, blueprint: Blueprint) -> RotationState:
         """Return what stands for one blueprint, as a rotation sees it."""
         models = self.models_of(blueprint)
         connectors = self.connectors_of(blueprint.name)
@@ -191,7 +191,7 @@ class Cluster:
 def blueprint_of(connector: ConnectorDoc) -> str:
     """Return the name of the blueprint that a connector of ours is for; empty if it is not ours."""
     marks = connector.get("parameters") or {}
-    return str(marks.get(canonical.MARK_BLUEPRINT, "")) if marks.get(canonical.MARK_OWNER) == OWNER else ""
+    return str(marks.get(canonical.LABEL_BLUEPRINT, "")) if marks.get(canonical.LABEL_OWNER) == OWNER else ""
 
 
 def is_canary(model: ModelDoc) -> bool:

@@ -14,27 +14,27 @@ from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
-from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.inventory import Cluster, Fleet, is_canary
 
 REMOTE = {"term": {"algorithm": "REMOTE"}}
 
 
-def look_at_fleet(hook: OpenSearchMLHook, more_connectors: Iterable[str] = ()) -> Fleet:
+def read_fleet(hook: OpenSearchMLHook, more_connectors: Iterable[str] = ()) -> Fleet:
     """Look at all remote models and at their connectors, in two searches.
 
     :param more_connectors: ids of others to look at.
     Source: ``POST /_plugins/_ml/models/_search``, ``POST /_plugins/_ml/connectors/_search``.
     """
     models = hook.search_models(REMOTE)
-    ours = {"term": {f"parameters.{canonical.MARK_OWNER}": OWNER}}
+    ours = {"term": {f"parameters.{canonical.LABEL_OWNER}": OWNER}}
     used = {str(one["connector_id"]) for one in models if one.get("connector_id")}
     by_id = {"ids": {"values": sorted(used.union(more_connectors))}}
     connectors = hook.search_connectors({"bool": {"should": [ours, by_id], "minimum_should_match": 1}})
     return Fleet(connectors, models, hook.version)
 
 
-def look_at_cluster(
+def read_cluster(
     hook: OpenSearchMLHook,
     target: Target,
     fleet: Fleet,
@@ -46,14 +46,14 @@ def look_at_cluster(
 
     One more asks for the groups of models whose connector does not tell whose they are, if there are such.
 
-    :param fleet: as `look_at_fleet` returned it.
+    :param fleet: as `read_fleet` returned it.
     :param model_names: of the blueprints that are wanted here, by blueprint.
     :param admin: who may read role mappings, if not the user of `hook`.
     Source: ``GET /_cat/plugins``, the two searches, ``GET /_cluster/settings``, ``GET …/api/rolesmapping``.
     """
     if asked := _unclear_groups(fleet, model_names):
         groups = hook.search_model_groups({"ids": {"values": asked}})
-        marked = frozenset(group["id"] for group in groups if GROUP_MARK in (group.get("description") or ""))
+        marked = frozenset(group["id"] for group in groups if GROUP_LABEL in (group.get("description") or ""))
         fleet = replace(fleet, groups=marked)
     settings = hook.cluster_settings()
     if not target.role_mapping:

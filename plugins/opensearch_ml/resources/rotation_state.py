@@ -66,7 +66,7 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class RotationState:
     """What stands in the cluster for a blueprint.
 
     :param model: as GET returns it; None if there is none.
@@ -109,7 +109,7 @@ class Move(Enum):
     REPLACE = "replace"  # live is not right
 
 
-def next_move(found: Situation, why: Sequence[str]) -> Move:
+def next_move(found: RotationState, why: Sequence[str]) -> Move:
     """Tell what a run does.
 
     :param why: what is wrong with the live connector (`reasons`).
@@ -142,7 +142,7 @@ def situation(
     connectors: Iterable[ConnectorDoc],
     canaries: Iterable[ModelDoc],
     version: tuple[int, ...],
-) -> Situation:
+) -> RotationState:
     """Derive the roles.
 
     :param connectors: all of ours for the blueprint, oldest first, as GET or search returns them; and that of an
@@ -153,18 +153,18 @@ def situation(
     ours = [connector(blueprint, found, version) for found in connectors]
     seen = tuple(_canary(found) for found in canaries)
     if model is None:
-        return Situation(None, None, tuple(one for one in ours if one.run), (), seen)
+        return RotationState(None, None, tuple(one for one in ours if one.run), (), seen)
     if blueprint.inline:
         inside = model.get("connector")
         live = connector(blueprint, {**inside, "id": ""}, version) if inside else None
-        return Situation(model, live, tuple(one for one in ours if one.run), (), seen)
+        return RotationState(model, live, tuple(one for one in ours if one.run), (), seen)
     live = next((one for one in ours if one.id == model.get("connector_id")), None)
     if live is None:
-        return Situation(model, None, tuple(one for one in ours if one.run), (), seen)
+        return RotationState(model, None, tuple(one for one in ours if one.run), (), seen)
     age = (live.created_ms, live.id)
     newer = tuple(one for one in ours if one.run and (one.created_ms, one.id) > age)
     older = tuple(one for one in ours if (one.created_ms, one.id) < age)
-    return Situation(model, live, newer, older, seen)
+    return RotationState(model, live, newer, older, seen)
 
 
 def canary_name(blueprint_name: str) -> str:
@@ -188,12 +188,12 @@ def connector(blueprint: Blueprint, found: ConnectorDoc, version: tuple[int, ...
     return Connector(
         id=found["id"],
         created_ms=int(found.get("created_time") or 0),
-        mark=marks.get(canonical.MARK_CREDENTIAL),
-        run=marks.get(canonical.MARK_RUN, ""),
+        mark=marks.get(canonical.LABEL_CREDENTIAL),
+        run=marks.get(canonical.LABEL_RUN, ""),
         differs=canonical.definition_differences(blueprint, found, version),
         in_flight_s=_in_flight_s(found.get("client_config") or {}),
-        replaces=marks.get(canonical.MARK_REPLACES),
-        others=bool(marks.get(canonical.MARK_OTHERS)),
+        replaces=marks.get(canonical.LABEL_REPLACES),
+        others=bool(marks.get(canonical.LABEL_UNMANAGED)),
     )
 
 

@@ -47,7 +47,7 @@ def claim(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
     :raises Overtaken: another run's is older; ours is deleted again.
     Source: ``POST /_plugins/_ml/connectors/_create``.
     """
-    mine = _create(hook, _body(blueprint, _placeholders(blueprint), {canonical.MARK_RUN: token}, CLAIMED))
+    mine = _create(hook, _body(blueprint, _placeholders(blueprint), {canonical.LABEL_RUN: token}, CLAIMED))
     time.sleep(SETTLE_S)  # not a wait for something: the time in which another run's candidate may still appear
     first = next(iter(look(hook, blueprint).candidates), None)
     if first and first.id != mine:
@@ -97,7 +97,7 @@ def give(
     :raises UnresolvedCredential: the source gives less than the candidate has places for.
     Source: ``PUT /_plugins/_ml/connectors/{id}``, which merges: it fits a candidate whose credential is a placeholder.
     """
-    marks = {canonical.MARK_REPLACES: replaces} if replaces else {}
+    marks = {canonical.LABEL_REPLACES: replaces} if replaces else {}
     hook.keep_secret(new.credential.values())
     if lacking := sorted(_placeholders(blueprint).keys() - new.credential.keys()):
         # The update merges key by key, so the placeholder would stay and be sent.
@@ -107,12 +107,12 @@ def give(
             f"the source gives {', '.join(sorted(new.credential))}",
             fix="remove the key from connector.credential, or have its source give it",
         )
-    written = {"credential": dict(new.credential), "parameters": {canonical.MARK_CREDENTIAL: new.mark, **marks}}
+    written = {"credential": dict(new.credential), "parameters": {canonical.LABEL_CREDENTIAL: new.mark, **marks}}
     try:
         persistently(lambda: hook.update_connector(connector_id, written))
     except InUse as refusal:
         log.info("candidate %s cannot be written, another takes its place: %s", connector_id, refusal.evidence)
-        return _create(hook, _body(blueprint, new.credential, {canonical.MARK_RUN: token, **marks}, new.mark))
+        return _create(hook, _body(blueprint, new.credential, {canonical.LABEL_RUN: token, **marks}, new.mark))
     return connector_id
 
 

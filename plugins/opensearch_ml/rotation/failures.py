@@ -8,7 +8,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import OpenSearchMLError, RemoteCredentialRefused, RotationFailed
 from opensearch_ml.resources import canonical
-from opensearch_ml.resources.rotation_state import Situation
+from opensearch_ml.resources.rotation_state import RotationState
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.steps.model import under_another_name
 
@@ -36,7 +36,9 @@ def refused(
     )
 
 
-def nothing_to_rotate(blueprint: Blueprint, found: Situation, made_from_it: Sequence[ModelDoc]) -> OpenSearchMLError:
+def nothing_to_rotate(
+    blueprint: Blueprint, found: RotationState, made_from_it: Sequence[ModelDoc]
+) -> OpenSearchMLError:
     """Return the error for a blueprint that has no model here, or one on a connector that is not ours.
 
     :param made_from_it: the models on its connectors (`steps.model.made_from`), which may have another name.
@@ -69,7 +71,7 @@ def gone(blueprint_name: str, model_ids: Sequence[str]) -> str:
     return f"{blueprint_name} has no file any more, and model {', '.join(model_ids)} was made from it"
 
 
-def untestable(blueprint: Blueprint, found: Situation) -> RotationFailed | None:
+def untestable(blueprint: Blueprint, found: RotationState) -> RotationFailed | None:
     """Return the error for a blueprint whose candidate nobody could test, or None."""
     if blueprint.smoke_test is not None:
         return None
@@ -81,11 +83,11 @@ def untestable(blueprint: Blueprint, found: Situation) -> RotationFailed | None:
     )
 
 
-def cannot_be_put(blueprint: Blueprint, found: Situation) -> RotationFailed | None:
+def cannot_be_put(blueprint: Blueprint, found: RotationState) -> RotationFailed | None:
     """Return the error for a change that an internal connector cannot take, whose PUT only adds keys, or None."""
     model: ModelDoc = found.model or {}
     had = ((model.get("connector") or {}).get("parameters") or {}).keys() if blueprint.inline else ()
-    ours = {canonical.MARK_OWNER, canonical.MARK_BLUEPRINT, *canonical.LOOSE_MARKS}
+    ours = {canonical.LABEL_OWNER, canonical.LABEL_BLUEPRINT, *canonical.LOOSE_LABELS}
     removed = sorted(set(had) - blueprint.connector.parameters.keys() - ours)
     if not removed:
         return None

@@ -18,7 +18,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.resources.rotation_state import HELD_BY, Situation, held_by
+from opensearch_ml.resources.rotation_state import HELD_BY, RotationState, held_by
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.read import look
 from opensearch_ml.steps.once import SETTLE_S
@@ -137,7 +137,7 @@ class Lease:
         return (held["token"], held["process"]) if held else ("", "")
 
 
-def is_alive(hook: OpenSearchMLHook, blueprint: Blueprint, seen: Situation, lease_s: float) -> bool:
+def is_alive(hook: OpenSearchMLHook, blueprint: Blueprint, seen: RotationState, lease_s: float) -> bool:
     """Watch another run's lease until it stirs twice, or for as long as that may take.
 
     Once is no proof of life: the cluster may still do what a run had sent before it was killed.
@@ -160,5 +160,5 @@ def is_alive(hook: OpenSearchMLHook, blueprint: Blueprint, seen: Situation, leas
     return False
 
 
-def _traces(found: Situation) -> tuple[Any, ...]:
+def _traces(found: RotationState) -> tuple[Any, ...]:
     return (found.live, found.candidates, found.retired, found.canaries)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.resources.rotation_state import Situation, canary_name, situation
+from opensearch_ml.resources.rotation_state import RotationState, canary_name, situation
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 
 
-def look(hook: OpenSearchMLHook, blueprint: Blueprint) -> Situation:
+def look(hook: OpenSearchMLHook, blueprint: Blueprint) -> RotationState:
     """Look at one blueprint's objects.
 
     Source: ``GET /_plugins/_ml/models/{id}``, ``GET /_plugins/_ml/connectors/{id}`` and their searches.

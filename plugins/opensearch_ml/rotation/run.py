@@ -12,7 +12,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.credentials.source import CredentialSource, NextCredential
 from opensearch_ml.errors import RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.resources.rotation_state import Connector, Situation, reasons
+from opensearch_ml.resources.rotation_state import Connector, RotationState, reasons
 from opensearch_ml.rotation import failures
 from opensearch_ml.rotation.lease import Lease
 from opensearch_ml.rotation.read import look
@@ -47,7 +47,7 @@ class Run:
         self.token, self.limits, self.force = token, limits, force
         self.allowing, self.on_step = allowing, on_step
         self.lease = Lease(hook, token, limits.lease_s)
-        self.found = Situation(None, None)
+        self.found = RotationState(None, None)
         self.why: tuple[str, ...] = ()
         self.new: NextCredential | None = None
         self.switch: Switch | None = None

@@ -19,7 +19,7 @@ from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.failures import gone, nothing_to_rotate
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
-from opensearch_ml.rotation.sources.session_label import SessionMark
+from opensearch_ml.rotation.sources.session_label import SessionLabel
 
 NOBODY = "nobody"  # the token of no run: whatever serves, this run has not made it
 
@@ -97,7 +97,7 @@ def _standing(
     if found.live is None:
         return Standing(name, model_id, (nothing_to_rotate(blueprint, found, fleet.made_from(name)).cause,), can=False)
     mark = found.live.mark
-    session = SessionMark.parse(mark)
+    session = SessionLabel.parse(mark)
     ends = session.until if session else None
     try:
         source = source_for(blueprint)

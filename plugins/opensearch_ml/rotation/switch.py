@@ -112,7 +112,7 @@ class Switch:
                 evidence="its source keeps no secret, and the cluster gives none back",
                 fix="run opensearch_ml_rotate_credentials with force",
             )
-        had = (self._inside.get("parameters") or {}).get(canonical.MARK_KEYS, "").split(",")
+        had = (self._inside.get("parameters") or {}).get(canonical.LABEL_KEYS, "").split(",")
         if TOKEN in had and TOKEN not in self._new.credential:
             raise RotationFailed(
                 f"model {self.model_id} has an internal connector, whose {TOKEN} cannot be taken away; "
@@ -121,7 +121,7 @@ class Switch:
                 fix="give a credential with a session token, or use a standalone connector (inline: false)",
             )
         body = canonical.connector_body(self._blueprint, self._new.credential, self._new.mark)
-        body["parameters"][canonical.MARK_RUN] = self._token
+        body["parameters"][canonical.LABEL_RUN] = self._token
         return {"connector": body}
 
     def _internal_back(self) -> dict[str, object]:
@@ -135,7 +135,7 @@ class Switch:
             )
         old = {key: value for key, value in self._inside.items() if key not in SERVER_FILLS}
         labels = self._inside.get("parameters") or {}
-        old["parameters"] = {key: value for key, value in labels.items() if key != canonical.MARK_OTHERS}
+        old["parameters"] = {key: value for key, value in labels.items() if key != canonical.LABEL_UNMANAGED}
         return {**old, "credential": dict(self._previous)}
 
     @property

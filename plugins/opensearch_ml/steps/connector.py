@@ -178,7 +178,7 @@ def of_adopted_model(hook: OpenSearchMLHook, blueprint_name: str) -> ConnectorDo
 
 def is_ours(connector: ConnectorDoc) -> bool:
     """Tell whether a connector carries our mark."""
-    return (connector.get("parameters") or {}).get(canonical.MARK_OWNER) == OWNER
+    return (connector.get("parameters") or {}).get(canonical.LABEL_OWNER) == OWNER
 
 
 def marked(blueprint_name: str, parameters: str = "parameters") -> dict[str, object]:
@@ -186,7 +186,7 @@ def marked(blueprint_name: str, parameters: str = "parameters") -> dict[str, obj
 
     :param parameters: the field that has them; ``connector.parameters`` for the connector inside a model.
     """
-    marks = {canonical.MARK_OWNER: OWNER, canonical.MARK_BLUEPRINT: blueprint_name}
+    marks = {canonical.LABEL_OWNER: OWNER, canonical.LABEL_BLUEPRINT: blueprint_name}
     return {"bool": {"filter": [{"term": {f"{parameters}.{key}": value}} for key, value in marks.items()]}}
 
 
@@ -207,7 +207,7 @@ def provisioned(hook: OpenSearchMLHook, blueprint_name: str) -> list[ConnectorDo
 
 def mark_of(connector: ConnectorDoc) -> str | None:
     """Return what a connector carries in the place of its credential's fingerprint."""
-    return (connector.get("parameters") or {}).get(canonical.MARK_CREDENTIAL)
+    return (connector.get("parameters") or {}).get(canonical.LABEL_CREDENTIAL)
 
 
 def users_of(hook: OpenSearchMLHook, connector_id: str) -> list[str]:
@@ -216,7 +216,7 @@ def users_of(hook: OpenSearchMLHook, connector_id: str) -> list[str]:
 
 
 def _by_rotation(found: ConnectorDoc) -> bool:
-    return canonical.MARK_RUN in (found.get("parameters") or {})
+    return canonical.LABEL_RUN in (found.get("parameters") or {})
 
 
 def _differs_in_use(blueprint: Blueprint, connector_id: str, users: list[str], paths: tuple[str, ...]) -> InUse:

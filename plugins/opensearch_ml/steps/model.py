@@ -15,7 +15,7 @@ from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import Conflict, InUse, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import adoption, bodies, canonical
-from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.rotation_state import CANARY_PREFIX
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps import connector as connectors
@@ -73,7 +73,7 @@ class OneModel:
     @property
     def body(self) -> dict[str, Any]:
         """The body that registers it; of an internal connector's credential it holds no fingerprint."""
-        return self._body(self._credential, bodies.NO_MARK)
+        return self._body(self._credential, bodies.NO_LABEL)
 
     def register(self) -> str:
         """Register one and return its id."""
@@ -195,7 +195,7 @@ def delete_model_group(hook: OpenSearchMLHook, blueprint: Blueprint) -> Changed:
     name = blueprint.group_name
     for group in hook.search_model_groups({"term": {"name.keyword": name}}):
         what = f"model group {name}"
-        if GROUP_MARK not in (group.get("description") or ""):
+        if GROUP_LABEL not in (group.get("description") or ""):
             return Changed(what, "left", group["id"], ("it was not made by us",))
         if others := hook.search_models({"term": {"model_group_id": group["id"]}}):
             return Changed(what, "left", group["id"], (f"it holds model {', '.join(m['id'] for m in others)}",))
@@ -220,7 +220,7 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[ModelDoc]:
     current = [fresh for model in found if (fresh := hook.get_model(model["id"]))]
     known = {connector["id"] for connector in connectors.ours(hook, blueprint.name)}
     groups = hook.search_model_groups({"term": {"name.keyword": blueprint.group_name}})
-    marked = {group["id"] for group in groups if GROUP_MARK in (group.get("description") or "")}
+    marked = {group["id"] for group in groups if GROUP_LABEL in (group.get("description") or "")}
 
     def is_for_it(model: ModelDoc) -> bool:
         if (told := adoption.read(model)) and told.blueprint == blueprint.name:
@@ -231,7 +231,7 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[ModelDoc]:
         return (
             model.get("connector_id") in known
             or model.get("model_group_id") in marked
-            or (connectors.is_ours({"parameters": inside}) and inside.get(canonical.MARK_BLUEPRINT) == blueprint.name)
+            or (connectors.is_ours({"parameters": inside}) and inside.get(canonical.LABEL_BLUEPRINT) == blueprint.name)
         )
 
     return sorted(

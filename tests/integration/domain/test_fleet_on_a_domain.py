@@ -8,7 +8,7 @@ from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.errors import PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.apply import apply_stage
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.reconcile.planning import plan_for
 from opensearch_ml.reconcile.results import Outcome
@@ -44,7 +44,7 @@ def apply(world: World, found: Plan) -> set[Outcome]:
     for stage in found.stages():
         target, _ = catalog(world).fleet("tests")
         acting = OpenSearchMLHook(world.admin)
-        applying = Applying(OpenSearchMLHook(), catalog(world), target, acting, None, "run-1")
+        applying = ApplyContext(OpenSearchMLHook(), catalog(world), target, acting, None, "run-1")
         outcomes |= {one.outcome for one in apply_stage(applying, approved(stage), on_done=lambda *told: None)}
     return outcomes
 

@@ -21,7 +21,7 @@ from benchmarks.peer.environment import install
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile.apply import apply_stage
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import approved
 from opensearch_ml.reconcile.results import Outcome
 from opensearch_ml.resources.changes import Kind, Plan
@@ -146,7 +146,7 @@ def _another_model(document: dict[str, Any]) -> dict[str, Any]:
 def _applied(world: World, plan: Plan) -> list[tuple[Kind, str]]:
     """Apply all of a plan, as a run does, and return what of it was done."""
     target, _ = world.catalog.fleet("t")
-    applying = Applying(OpenSearchMLHook(), world.catalog, target, None, None, token=f"run-{time.time_ns()}")
+    applying = ApplyContext(OpenSearchMLHook(), world.catalog, target, None, None, token=f"run-{time.time_ns()}")
     done = [
         one
         for stage in plan.stages()

@@ -13,7 +13,7 @@ from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile import actions, planning
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from tests.support.iam_roles import DOMAIN, INVOKE, NAME, OTHER_DOMAIN, POLICY, Connect, assume, document, trust
 
 
@@ -44,7 +44,7 @@ def test_a_role_that_has_drifted_is_mended(
     monkeypatch.setenv("AIRFLOW_CONN_OPENSEARCH_DEFAULT", json.dumps({**cluster, "extra": extra}))
     hook, blueprint = OpenSearchMLHook(), parse_blueprint("embedding", document(), source="embedding")
     lacks = planning._role_lacks(hook, None)
-    applying = Applying(hook, Catalog.__new__(Catalog), Target(name="t"), None, None, "run-1")
+    applying = ApplyContext(hook, Catalog.__new__(Catalog), Target(name="t"), None, None, "run-1")
     assert lacks
     assert lacks(blueprint) is None
     assert "created" in actions.mend_role(applying, blueprint)

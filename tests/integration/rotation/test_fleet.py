@@ -10,7 +10,7 @@ import pytest
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
-from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.resources.read import read_fleet
 from opensearch_ml.rotation.read import look as exactly
 from opensearch_ml.rotation.selection import Standing, standings
 from opensearch_ml.rotation.sources import source_for
@@ -50,7 +50,7 @@ def hundred(make_blueprint: Make, hook36: OpenSearchMLHook) -> Iterator[dict[str
 
 def look(blueprints: dict[str, Blueprint], *names: str, force: bool = False) -> list[Standing]:
     hook = OpenSearchMLHook()
-    found = look_at_fleet(hook)
+    found = read_fleet(hook)
     assert found.blueprints == set(blueprints)
     return standings(
         found,
@@ -84,7 +84,7 @@ def test_a_hundred_models_cost_two_searches_and_no_write(
 def test_what_two_searches_tell_is_what_an_exact_look_tells(
     fleet: dict[str, Blueprint], hook: OpenSearchMLHook
 ) -> None:
-    found = look_at_fleet(hook)
+    found = read_fleet(hook)
     for name in ("model_0", "inside"):
         seen, exact = found.situation(fleet[name]), exactly(hook, fleet[name])
         assert (seen.live, seen.candidates, seen.retired) == (exact.live, exact.candidates, exact.retired)
@@ -114,7 +114,7 @@ def test_what_cannot_be_told_is_a_reason_of_that_model_alone(fleet: dict[str, Bl
 
 def test_what_a_killed_run_left_is_a_reason(fleet: dict[str, Blueprint], hook: OpenSearchMLHook) -> None:
     body = canonical.connector_body(fleet["model_3"], CREDENTIAL)
-    body["parameters"][canonical.MARK_RUN] = "killed"
+    body["parameters"][canonical.LABEL_RUN] = "killed"
     hook.create_connector(body)
     found = {standing.blueprint: standing.why for standing in look(fleet)}
     assert found.pop("model_3") == ("what an earlier run left",)

@@ -28,7 +28,7 @@ from opensearch_ml.rotation.sources.iam_user_key import KeyStep
 from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.key_notes import mark_of
 from opensearch_ml.rotation.sources.secrets_manager import SecretStep
-from opensearch_ml.rotation.sources.session_label import SessionMark
+from opensearch_ml.rotation.sources.session_label import SessionLabel
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
 from opensearch_ml.steps.deployment import start_deployment
@@ -156,7 +156,7 @@ def test_the_source_gives_the_first_credential_and_a_second_run_writes_nothing(
     if rotation is KEYS:
         assert keys(account) == {mark: "Active"}
     else:
-        assert SessionMark.parse(mark)
+        assert SessionLabel.parse(mark)
     account.forget_writes()
     sessions, written = len(account.sessions()), cluster36.writes()
     assert provision(hook36, blueprint) == model_id
@@ -207,7 +207,7 @@ def test_a_session_that_is_due_is_left_to_the_rotation(
     while source.serves(mark):
         time.sleep(0.1)
     assert register(hook36, blueprint) == model_id
-    session = SessionMark.parse(mark)
+    session = SessionLabel.parse(mark)
     assert session
     time.sleep(max(0.0, (session.until - datetime.now(timezone.utc)).total_seconds()))
     with pytest.raises(InUse, match="opensearch_ml_rotate_credentials"):
@@ -419,7 +419,7 @@ def test_sessions_are_carried_through_their_ends_without_a_failed_predict(
                 time.sleep(0.05)
             record = rotated(hook36, blueprint)
             assert record.outcome == "rotated"
-            session = SessionMark.parse(record.old_mark)
+            session = SessionLabel.parse(record.old_mark)
             assert session
             ends.append(session.until)
         last_end = ends[-2]

@@ -401,4 +401,4 @@ def test_bodies_of_ours_are_no_others() -> None:
     body = bodies.model(of, model_group_id="g", credential={}, known="k")
     fleet = Fleet([], [cast(ModelDoc, {**body, "id": "m", "algorithm": "REMOTE"})], VERSION)
     assert found(fleet).blueprints == ()
-    assert connector(of, "c")["parameters"][canonical.MARK_OWNER]
+    assert connector(of, "c")["parameters"][canonical.LABEL_OWNER]

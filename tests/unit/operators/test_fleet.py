@@ -39,7 +39,7 @@ from opensearch_ml.operators.fleet import (
 from opensearch_ml.operators.fleet_summary import OpenSearchSummarizeFleetOperator
 from opensearch_ml.operators.handover import FAILURE, RETURNED
 from opensearch_ml.operators.owed import OWED
-from opensearch_ml.reconcile.apply_context import Applying
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import Approved
 from opensearch_ml.reconcile.limits import Limits, too_much
 from opensearch_ml.reconcile.planning import Planned
@@ -309,7 +309,11 @@ def applied(
     names: Sequence[str] = ("a", "b"),
 ) -> dict[str, int]:
     def stage(
-        applying: Applying, approved: Sequence[Approved], *, at_once: int, on_done: Callable[[Applied, int, int], None]
+        applying: ApplyContext,
+        approved: Sequence[Approved],
+        *,
+        at_once: int,
+        on_done: Callable[[Applied, int, int], None],
     ) -> list[Applied]:
         assert [one.what for one in approved] == list(names)
         assert (applying.token, at_once) == ("rotation/manual/apply/-1", 2)

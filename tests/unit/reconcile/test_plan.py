@@ -558,7 +558,7 @@ DRIFTS: dict[str, Callable[[list[ConnectorDoc], list[ModelDoc]], None]] = {
     "leftover": lambda connectors, models: connectors.append(
         {**connectors[0], "id": connectors[0]["id"] + "-old", "created_time": 0}
     ),
-    "other key": lambda connectors, models: connectors[0]["parameters"].update({canonical.MARK_CREDENTIAL: "x"}),
+    "other key": lambda connectors, models: connectors[0]["parameters"].update({canonical.LABEL_CREDENTIAL: "x"}),
 }
 
 

@@ -15,13 +15,13 @@ from opensearch_ml.credentials.secrets_manager import Secret
 from opensearch_ml.iam import policies
 from opensearch_ml.iam.role import IamRole, is_policy_for, role_for
 from opensearch_ml.iam.role_client import RoleInIam
-from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.resources.read import read_fleet
 from opensearch_ml.rotation.read import look
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.key_notes import KeyNotes, key_of, tag_name
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
-from opensearch_ml.rotation.sources.session_label import SessionMark
+from opensearch_ml.rotation.sources.session_label import SessionLabel
 from opensearch_ml.rotation.sources.user_client import UserInIam
 from tests.support.recorded import SECOND, AwsAt, ClusterAt, Document, Recording
 
@@ -95,7 +95,7 @@ def test_a_connector_with_a_role_is_recognised(name: str, tmp_path: Path) -> Non
     found = look(cluster.hook, blueprint)
     assert found.live
     assert found.live.differs == ()
-    assert look_at_fleet(cluster.hook).blueprints == set(ROLES)
+    assert read_fleet(cluster.hook).blueprints == set(ROLES)
     source = RoleArnSource(blueprint, cluster.hook, AwsAt({}).access)
     assert source.serves(found.live.mark)
     assert not source.serves(fingerprint.fingerprint(SECOND))
@@ -172,7 +172,7 @@ def test_a_connector_names_the_access_key_that_it_signs_with(tmp_path: Path) -> 
 
 def test_a_connector_names_the_session_that_it_signs_with(tmp_path: Path) -> None:
     mark = live_mark("session", tmp_path)
-    session = SessionMark.parse(mark)
+    session = SessionLabel.parse(mark)
     assert session
     assert session.role_arn == SESSION_ROLE
     assert 3590 <= (session.until - session.since).total_seconds() <= 3610

@@ -18,8 +18,8 @@ from opensearch_ml.reconcile.plan import plan
 from opensearch_ml.resources import adoption, canonical
 from opensearch_ml.resources.changes import Kind, Plan
 from opensearch_ml.resources.inventory import Fleet, blueprint_of, is_canary
-from opensearch_ml.resources.read import look_at_cluster, look_at_fleet
-from opensearch_ml.resources.rotation_state import CLAIMED, Move, Situation, next_move
+from opensearch_ml.resources.read import read_cluster, read_fleet
+from opensearch_ml.resources.rotation_state import CLAIMED, Move, RotationState, next_move
 from opensearch_ml.rotation.lease import Lease, LeaseLost
 from opensearch_ml.rotation.read import look
 from opensearch_ml.steps import connector as connectors
@@ -44,14 +44,14 @@ def catalog(tmp_path: Path) -> Catalog:
     return RECORDING.catalog(tmp_path)
 
 
-def situation(catalog: Catalog, moment: str, opensearch: str, name: str) -> Situation:
+def situation(catalog: Catalog, moment: str, opensearch: str, name: str) -> RotationState:
     """What a rotation sees of a blueprint."""
     return look(RECORDING.cluster(moment, opensearch).hook, catalog.blueprint(name))
 
 
 def fleet_at(moment: str, opensearch: str) -> tuple[ClusterAt, Fleet]:
     cluster = RECORDING.cluster(moment, opensearch)
-    return cluster, look_at_fleet(cluster.hook)
+    return cluster, read_fleet(cluster.hook)
 
 
 def planned(
@@ -62,7 +62,7 @@ def planned(
     blueprints = {name: catalog.blueprint(name) for name in names or LIVING}
     cluster, fleet = fleet_at(moment, opensearch)
     model_names = {name: blueprint.model_name for name, blueprint in blueprints.items()}
-    looked = look_at_cluster(cluster.hook, target, fleet, model_names)
+    looked = read_cluster(cluster.hook, target, fleet, model_names)
     wanted = [Desired(name, blueprint) for name, blueprint in blueprints.items()]
     return plan(target, wanted, looked, serves=lambda _, mark: fingerprint.matches(mark, credential), now_ms=now_ms)
 
@@ -94,7 +94,7 @@ def test_an_internal_connector_tells_its_blueprint_its_credential_and_the_keys_o
     inside = model["connector"]
     assert blueprint_of(inside) == fleet.owner(model) == "inside"
     assert fingerprint.matches(connectors.mark_of(inside), FIRST)
-    assert inside["parameters"][canonical.MARK_KEYS].split(",") == ["openAI_key"]
+    assert inside["parameters"][canonical.LABEL_KEYS].split(",") == ["openAI_key"]
     assert canonical.definition_differences(catalog.blueprint("inside"), inside, cluster.version) == ()
 
 
@@ -281,10 +281,10 @@ def test_a_plan_leaves_a_rotation_alone_until_its_run_is_taken_for_dead(
     cluster = RECORDING.cluster("tested", opensearch)
     cluster.moment |= {key: RECORDING.cluster("fleet", opensearch).moment[key] for key in ("settings", "role_mapping")}
     target, _ = catalog.fleet("local")
-    fleet = look_at_fleet(cluster.hook)
+    fleet = read_fleet(cluster.hook)
     stirred = max(int(one["last_updated_time"]) for one in fleet.models)
     blueprint = catalog.blueprint("embedding")
-    looked = look_at_cluster(cluster.hook, target, fleet, {"embedding": "embedding"})
+    looked = read_cluster(cluster.hook, target, fleet, {"embedding": "embedding"})
     changes = [
         one
         for one in plan(

@@ -15,7 +15,7 @@ from opensearch_ml.reconcile.plan import plan
 from opensearch_ml.resources import adoption
 from opensearch_ml.resources.changes import Kind
 from opensearch_ml.resources.inventory import Cluster
-from opensearch_ml.resources.read import look_at_fleet
+from opensearch_ml.resources.read import read_fleet
 from opensearch_ml.resources.rotation_state import Move, next_move
 from opensearch_ml.rotation.read import look
 from opensearch_ml.steps import connector as connectors
@@ -56,7 +56,7 @@ def test_what_a_dead_run_left_belongs_to_that_run(catalog: Catalog) -> None:
 )
 def test_a_plan_goes_on_with_what_a_dead_run_left(catalog: Catalog, of_run: str, after_ms: int, kind: Kind) -> None:
     cluster = RECORDING.cluster("interrupted")
-    fleet = look_at_fleet(cluster.hook)
+    fleet = read_fleet(cluster.hook)
     [canary] = fleet.canaries_of("chat")
     token = look(cluster.hook, catalog.blueprint("chat")).holder if of_run else "another"
     settings = RECORDING.cluster("fleet").cluster_settings()
@@ -76,7 +76,7 @@ def test_an_adopted_model_that_was_released_is_not_ours(catalog: Catalog) -> Non
     model = cluster.named(BY_HAND)
     assert model["description"] == "Answers the support team"
     assert adoption.read(model) is None
-    assert look_at_fleet(cluster.hook).owner(model) == ""
+    assert read_fleet(cluster.hook).owner(model) == ""
     assert [one["name"] for one in cluster.search_models({"match_all": {}})] == [BY_HAND]
 
 

@@ -29,10 +29,15 @@ def stored(body: Mapping[str, Any]) -> ConnectorDoc:
 def test_the_body_carries_our_marks_and_the_credential_in_clear_once() -> None:
     body = connector_body(parsed({"parameters": {"n": 3}}), CREDENTIAL)
     assert body["credential"] == CREDENTIAL
-    assert body["parameters"].keys() == {"n", canonical.MARK_OWNER, canonical.MARK_BLUEPRINT, canonical.MARK_CREDENTIAL}
+    assert body["parameters"].keys() == {
+        "n",
+        canonical.LABEL_OWNER,
+        canonical.LABEL_BLUEPRINT,
+        canonical.LABEL_CREDENTIAL,
+    }
     assert body["parameters"]["n"] == "3"
-    assert body["parameters"][canonical.MARK_OWNER] == OWNER
-    assert body["parameters"][canonical.MARK_BLUEPRINT] == "probe"
+    assert body["parameters"][canonical.LABEL_OWNER] == OWNER
+    assert body["parameters"][canonical.LABEL_BLUEPRINT] == "probe"
     assert "secret-value" not in str({**body, "credential": None})
 
 
@@ -78,7 +83,7 @@ def test_another_credential_differs_and_is_told_by_that_word_alone() -> None:
     blueprint = parsed()
     found = stored(connector_body(blueprint, CREDENTIAL))
     assert differences(blueprint, {"key": "other"}, found, (3, 6, 0)) == ("credential",)
-    found["parameters"][canonical.MARK_CREDENTIAL] = "nonsense é"
+    found["parameters"][canonical.LABEL_CREDENTIAL] = "nonsense é"
     assert differences(blueprint, CREDENTIAL, found, (3, 6, 0)) == ("credential",)
     del found["parameters"]
     assert "credential" in differences(blueprint, CREDENTIAL, found, (3, 6, 0))

@@ -11,9 +11,9 @@ from opensearch_ml.blueprint.target import RoleMapping, Target
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.errors import PermissionDenied, RequestRefused
 from opensearch_ml.hook import MAX_HITS, OpenSearchMLHook
-from opensearch_ml.resources.bodies import GROUP_MARK
+from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.inventory import Cluster
-from opensearch_ml.resources.read import look_at_cluster, look_at_fleet
+from opensearch_ml.resources.read import read_cluster, read_fleet
 from tests.support.doubles import as_hook
 from tests.support.fleets import VERSION, blueprint, canary, connector, foreign, model, stands
 
@@ -61,8 +61,8 @@ class Hook:
 
 def look(hook: Hook, target: Target, names: dict[str, str], admin: Hook | None = None) -> Cluster:
     """Look at the fleet and at the rest, as a plan does."""
-    told = look_at_fleet(as_hook(hook))
-    return look_at_cluster(as_hook(hook), target, told, names, admin=as_hook(admin) if admin else None)
+    told = read_fleet(as_hook(hook))
+    return read_cluster(as_hook(hook), target, told, names, admin=as_hook(admin) if admin else None)
 
 
 def asked(hook: Hook, target: Target = MAPS) -> list[str]:
@@ -93,7 +93,7 @@ def test_others_models_cost_nothing_more() -> None:
     ids=["connector gone", "of our name on a foreign one", "renamed", "no longer wanted"],
 )
 def test_groups_are_asked_for_where_the_connector_does_not_tell(connectors: list[Any], found: dict[str, Any]) -> None:
-    marked = {"id": "g", "description": f"x {GROUP_MARK}"}
+    marked = {"id": "g", "description": f"x {GROUP_LABEL}"}
     hook = Hook(connectors, [found], [marked, {"id": "h", "description": "others'"}])
     seen = look(hook, MAPS, {"chat": "chat"})
     assert sorted(hook.asked).count("groups") == 1
@@ -103,7 +103,7 @@ def test_groups_are_asked_for_where_the_connector_does_not_tell(connectors: list
 
 def test_connectors_are_asked_for_by_our_mark_and_by_who_uses_them() -> None:
     hook = Hook([], [model(CHAT, "a", "used"), model(CHAT, "b", {"name": "inside"})])
-    look_at_fleet(as_hook(hook), ["adopted"])
+    read_fleet(as_hook(hook), ["adopted"])
     should = hook.queries[1]["bool"]["should"]
     assert should[1] == {"ids": {"values": ["adopted", "used"]}}
 

@@ -10,7 +10,7 @@ import pytest
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources import rotation_state as situations
-from opensearch_ml.resources.rotation_state import CLAIMED, Move, Situation, next_move, reasons, situation
+from opensearch_ml.resources.rotation_state import CLAIMED, Move, RotationState, next_move, reasons, situation
 from tests.support.fleets import internal
 from tests.support.rotation_cases import VERSION, blueprint, connector
 
@@ -23,7 +23,7 @@ def model(on: str) -> ModelDoc:
     return {"id": "model", "connector_id": on}
 
 
-def look(found: ModelDoc | None, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> Situation:
+def look(found: ModelDoc | None, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> RotationState:
     return situation(blueprint(), found, connectors, canaries, VERSION)
 
 
@@ -89,13 +89,13 @@ def test_force_is_satisfied_by_what_the_run_itself_has_made() -> None:
         "killed after the switch, and changed since",
     ],
 )
-def test_the_next_move(seen: Situation, why: tuple[str, ...], move: Move) -> None:
+def test_the_next_move(seen: RotationState, why: tuple[str, ...], move: Move) -> None:
     assert next_move(seen, why) is move
 
 
 class TestInternal:
     @staticmethod
-    def look(live_mark: str, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> Situation:
+    def look(live_mark: str, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> RotationState:
         inside = internal(connector("", 0, mark=live_mark))
         return situation(blueprint(inline=True), {"id": "m", "connector": inside}, connectors, canaries, VERSION)
 
@@ -109,7 +109,7 @@ class TestInternal:
         assert not self.look("m1", connector("B", 2, run="r", mark="m2"), canaries=(canary("B"),)).switched
 
     def test_the_candidate_remembers_what_it_replaces(self) -> None:
-        marks = {canonical.MARK_REPLACES: "m1"}
+        marks = {canonical.LABEL_REPLACES: "m1"}
         assert self.look("m2", connector("B", 2, run="r", mark="m2", **marks)).candidates[0].replaces == "m1"
 
 
@@ -148,6 +148,6 @@ def test_a_call_in_flight_takes_as_long_as_its_time_outs_say(config: dict[str, A
 
 def test_marks_of_a_rotation_are_no_difference() -> None:
     marks: Callable[..., ConnectorDoc] = connector
-    live = look(model("A"), marks("A", 1, run="r", **{canonical.MARK_REPLACES: "x", canonical.MARK_KEYS: "key"})).live
+    live = look(model("A"), marks("A", 1, run="r", **{canonical.LABEL_REPLACES: "x", canonical.LABEL_KEYS: "key"})).live
     assert live is not None
     assert live.differs == ()

@@ -13,7 +13,7 @@ from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.errors import InUse, OpenSearchMLError, RotationFailed
-from opensearch_ml.resources.rotation_state import Situation
+from opensearch_ml.resources.rotation_state import RotationState
 from opensearch_ml.rotation import failures
 from opensearch_ml.rotation.record import Step
 from tests.support.repository import REPOSITORY
@@ -73,7 +73,7 @@ def test_where_a_credential_comes_from_is_told_for_each_source(
 
 def test_a_model_under_another_name_is_named_and_no_second_one_is_advised() -> None:
     standing: list[ModelDoc] = [{"id": "Xy9", "name": "chat_production"}]
-    told = failures.nothing_to_rotate(blueprint(), Situation(None, None), standing)
+    told = failures.nothing_to_rotate(blueprint(), RotationState(None, None), standing)
     assert isinstance(told, InUse)
     assert told.cause == "the model of chat stands under another name than chat"
     assert "model Xy9 (chat_production) is on a connector of chat" in told.evidence
@@ -82,7 +82,7 @@ def test_a_model_under_another_name_is_named_and_no_second_one_is_advised() -> N
 
 
 def test_without_any_model_provisioning_is_advised() -> None:
-    told = failures.nothing_to_rotate(blueprint(), Situation(None, None), [])
+    told = failures.nothing_to_rotate(blueprint(), RotationState(None, None), [])
     assert told.cause == "chat has nothing to rotate"
     assert told.fix == "run opensearch_ml_provision for this blueprint"
 

@@ -6,20 +6,20 @@ from itertools import chain, repeat
 
 import pytest
 
-from opensearch_ml.resources.rotation_state import Canary, Connector, Situation
+from opensearch_ml.resources.rotation_state import Canary, Connector, RotationState
 from opensearch_ml.rotation import lease
 from tests.support.doubles import as_hook
 from tests.support.rotation_cases import Hook, blueprint
 
 CANDIDATE = Connector("B", run="other")
-ENDED = Situation(None, None)
+ENDED = RotationState(None, None)
 
 
-def beat(number: int) -> Situation:
-    return Situation(None, None, (CANDIDATE,), (), (Canary("c", "B", "other", "ff", number),))
+def beat(number: int) -> RotationState:
+    return RotationState(None, None, (CANDIDATE,), (), (Canary("c", "B", "other", "ff", number),))
 
 
-def lives(monkeypatch: pytest.MonkeyPatch, *seen: Situation) -> bool:
+def lives(monkeypatch: pytest.MonkeyPatch, *seen: RotationState) -> bool:
     """Whether a run is taken for alive that was first seen at its first beat, and then as told."""
     looks = chain(seen, repeat(seen[-1]))
     monkeypatch.setattr(lease, "look", lambda *_: next(looks))

@@ -11,7 +11,7 @@ from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import DeployFailed, RotationFailed
 from opensearch_ml.resources import canonical
-from opensearch_ml.resources.rotation_state import Connector, Situation
+from opensearch_ml.resources.rotation_state import Connector, RotationState
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.record import RotationRecord
 from opensearch_ml.rotation.switch import Switch
@@ -48,7 +48,7 @@ def test_a_node_that_never_switches_fails_the_proof_by_its_name() -> None:
 
 
 def internal(credential: dict[str, str], *, keys: str, previous: dict[str, str] | None = None) -> tuple[Switch, Hook]:
-    inside = connector("", 0, **{canonical.MARK_KEYS: keys})
+    inside = connector("", 0, **{canonical.LABEL_KEYS: keys})
     new = NextCredential(credential, "mark", "version")
     hook = Hook()
     model: ModelDoc = {"id": "m", "connector": inside}
@@ -113,16 +113,16 @@ def test_an_id_that_the_server_does_not_take_back_is_the_last_one() -> None:
 
 def test_a_candidate_is_claimed_without_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
     hook = Hook(ids=["ab"])
-    monkeypatch.setattr(candidate, "look", lambda *_: Situation(None, None, (Connector("ab"),)))
+    monkeypatch.setattr(candidate, "look", lambda *_: RotationState(None, None, (Connector("ab"),)))
     assert candidate.claim(as_hook(hook), blueprint(), "run-1") == "ab"
     body = hook.sent[0]
     assert body["credential"] == {"key": "claimed"}
-    assert body["parameters"][canonical.MARK_RUN] == "run-1"
+    assert body["parameters"][canonical.LABEL_RUN] == "run-1"
 
 
 @pytest.mark.parametrize("check", [failures.untestable, failures.cannot_be_put])
-def test_what_can_be_swapped_is_not_refused(check: Callable[[Blueprint, Situation], object]) -> None:
-    assert check(blueprint(), Situation({"id": "m"}, None)) is None
+def test_what_can_be_swapped_is_not_refused(check: Callable[[Blueprint, RotationState], object]) -> None:
+    assert check(blueprint(), RotationState({"id": "m"}, None)) is None
 
 
 def test_a_record_tells_what_serves() -> None:

@@ -21,7 +21,7 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.iam import grants
 from opensearch_ml.iam.missing_permissions import telling_what_to_allow
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.sources.session_label import SessionMark
+from opensearch_ml.rotation.sources.session_label import SessionLabel
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _version(session: SessionMark) -> str:
+def _version(session: SessionLabel) -> str:
     return f"session until {session.until.isoformat(timespec='seconds')}"
 
 
@@ -86,7 +86,7 @@ class AssumeRoleSource:
         since = self._now()
         keys = persistently(self._assume)
         self._hook.keep_secret([keys["SecretAccessKey"], keys["SessionToken"]])
-        session = SessionMark(str(self._section.role_arn), since, keys["Expiration"])
+        session = SessionLabel(str(self._section.role_arn), since, keys["Expiration"])
         log.info("%s: a session of %s until %s", self._blueprint.name, session.role_arn, session.until.isoformat())
         credential = {
             **self._blueprint.connector.literals,
@@ -139,8 +139,8 @@ class AssumeRoleSource:
             f"{name} missed a refresh: its session was due at {due} and ends at {until}, when the model stops answering"
         )
 
-    def _session(self, mark: str | None) -> SessionMark | None:
-        session = SessionMark.parse(mark)
+    def _session(self, mark: str | None) -> SessionLabel | None:
+        session = SessionLabel.parse(mark)
         return session if session and session.role_arn == self._section.role_arn else None
 
     def _assume(self) -> Mapping[str, Any]:

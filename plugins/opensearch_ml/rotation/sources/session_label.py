@@ -12,7 +12,7 @@ FORM = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class SessionMark:
+class SessionLabel:
     """One session.
 
     :param since: when it was issued; by the clock of who asked for it.
@@ -24,7 +24,7 @@ class SessionMark:
     until: datetime
 
     @classmethod
-    def parse(cls, mark: object) -> SessionMark | None:
+    def parse(cls, mark: object) -> SessionLabel | None:
         """Read a mark; None if it is not one of a session: others can write anything there."""
         found = FORM.fullmatch(mark) if isinstance(mark, str) else None
         try:

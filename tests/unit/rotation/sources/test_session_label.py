@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from opensearch_ml.rotation.sources.session_label import SessionMark
+from opensearch_ml.rotation.sources.session_label import SessionLabel
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 250_000, tzinfo=timezone.utc)
 ROLE = "arn:aws:iam::111122223333:role/path/models"
@@ -14,12 +14,12 @@ ROLE = "arn:aws:iam::111122223333:role/path/models"
 
 @pytest.mark.parametrize("role_arn", [ROLE, "arn:aws-cn:iam::111122223333:role/a+b=c,d.e@f-g"])
 def test_a_mark_survives_being_written(role_arn: str) -> None:
-    mark = SessionMark(role_arn, NOON, NOON + timedelta(hours=1))
-    assert SessionMark.parse(str(mark)) == mark
+    mark = SessionLabel(role_arn, NOON, NOON + timedelta(hours=1))
+    assert SessionLabel.parse(str(mark)) == mark
 
 
 def test_a_mark_is_readable() -> None:
-    mark = SessionMark(ROLE, NOON, NOON + timedelta(hours=1))
+    mark = SessionLabel(ROLE, NOON, NOON + timedelta(hours=1))
     assert str(mark) == f"assume_role:{ROLE}:2026-11-21T12:00:00.250Z/2026-11-21T13:00:00.250Z"
 
 
@@ -38,9 +38,9 @@ def test_a_mark_is_readable() -> None:
     ],
 )
 def test_what_is_no_mark_of_a_session_is_none(mark: object) -> None:
-    assert SessionMark.parse(mark) is None
+    assert SessionLabel.parse(mark) is None
 
 
 def test_a_part_of_its_life() -> None:
-    mark = SessionMark(ROLE, NOON, NOON + timedelta(hours=1))
+    mark = SessionLabel(ROLE, NOON, NOON + timedelta(hours=1))
     assert mark.part(0.5) == NOON + timedelta(minutes=30)
