@@ -38,6 +38,14 @@ BESIDE_HEAP = 600 << 20  # bytes that a server takes beside its heap: class data
 POLL_S = 0.2
 REQUEST_TIMEOUT_S = 10
 PASSWORD_LENGTH = 24
+CONNECTOR_INDEX = ".plugins-ml-connector"
+FIRST_CONNECTOR = {
+    "name": "first connector of a fresh cluster, deleted at once",
+    "version": 1,
+    "protocol": "http",
+    "credential": {"key": "none"},
+    "actions": [{"action_type": "predict", "method": "POST", "url": "https://api.openai.com/v1/models"}],
+}
 PASSWORD_CLASSES = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "-_.")  # safe in shells and URLs
 HEAP = re.compile(r"(\d+)([mMgG])")
 UNITS = {"m": 1 << 20, "g": 1 << 30}
@@ -153,7 +161,7 @@ class OpenSearchCluster:
         self.nodes[number - 1].kill()
 
     def wait_until_healthy(self, timeout_s: float = 120.0) -> None:
-        """Wait until every server that was started answers the administrator and has found the others.
+        """Wait until every server that was started answers, has found the others, and ML Commons takes a connector.
 
         :param timeout_s: whole budget in seconds.
         :raises ClusterStartError: a server ended; evidence is the end of its log. Raised at once.
@@ -161,7 +169,7 @@ class OpenSearchCluster:
         """
         deadline = time.monotonic() + timeout_s
         with self._session() as session:
-            while problem := self._problem(session):
+            while problem := self._problem(session) or self._ml_problem(session):
                 if time.monotonic() > deadline:
                     raise ClusterNotHealthy(
                         f"OpenSearch is not healthy after {timeout_s:g} s",
@@ -287,6 +295,22 @@ class OpenSearchCluster:
                     return f"{node.name} still recovers its indices"
                 continue
             return f"{node.name} does not answer at {node.url}"
+        return None
+
+    def _ml_problem(self, session: requests.Session) -> str | None:
+        """What keeps ML Commons from taking a connector.
+
+        With the first one a cluster makes the index and the master key, and answers 503 until it has them.
+        """
+        url = next(node.url for node in self._nodes_on_disk() if node.should_run)
+        if session.get(f"{url}/{CONNECTOR_INDEX}", timeout=REQUEST_TIMEOUT_S).ok:
+            return None
+        api = f"{url}/_plugins/_ml/connectors"
+        answer = session.post(f"{api}/_create", json=FIRST_CONNECTOR, timeout=REQUEST_TIMEOUT_S)
+        if answer.status_code >= 500:
+            return f"ML Commons takes no connector: {answer.status_code} {answer.text.strip()[:200]}"
+        answer.raise_for_status()
+        session.delete(f"{api}/{answer.json()['connector_id']}", timeout=REQUEST_TIMEOUT_S).raise_for_status()
         return None
 
     def _restarted_elsewhere(self, node: Node) -> str:
