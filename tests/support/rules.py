@@ -32,6 +32,11 @@ def all_rules() -> set[str]:
 
 def _of_module(module: str, tree: ast.Module) -> Iterator[str]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    constants = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
     for function in functions:
         # What is wrong is said in a finding, an error, or by a function that is asked for the problem.
         asked = "problem" in function.name or module == "painless"
@@ -43,6 +48,8 @@ def _of_module(module: str, tree: ast.Module) -> Iterator[str]:
                 said = node.value if node.targets[0].id == "problem" else None
             elif isinstance(node, (ast.Return, ast.Yield)) and asked:
                 said = node.value
+            if isinstance(said, ast.Name):
+                said = constants.get(said.id)
             yield from (f"{module}: {text}" for text in _texts(said) if text.strip("… "))
 
 
