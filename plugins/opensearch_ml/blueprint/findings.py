@@ -45,7 +45,7 @@ def findings_of(error: ValidationError | str, problem: Any = None, fix: str = ""
     """Return the findings of a pydantic error, or the one that path, problem and fix make."""
     if isinstance(error, str):
         return [Finding(error, problem, fix)]
-    return [_finding(detail, problem) for detail in error.errors(include_url=False)]
+    return [replace(_finding(detail, problem), skips_checks=True) for detail in error.errors(include_url=False)]
 
 
 def located(findings: Iterable[Finding], lines: Mapping[str, int]) -> list[Finding]:

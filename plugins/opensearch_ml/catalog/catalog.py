@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -224,16 +224,16 @@ def checked(
     if "variables" in document.content:
         filled["variables"] = defaults
     blueprint, found = examine_blueprint(path.stem, filled, version)
-    for where, variable in missed:
-        if target or needs_values:
-            findings.append(_without_value(where, variable, target, targets_folder, takes_domain_arn))
-        elif where == "connector":
-            problem = f"is all that variables.{variable} is, and cannot be judged without its value"
-            findings.append(Finding(where, problem, "Write the connector's fields, and use variables inside them."))
     if without_value:
         undecided = stand_ins.undecided(written, variables, without_value)
         found = [finding for finding in found if not undecided(finding.path, finding.problem)]
-    findings += found
+    # If only stand-ins make the document malformed, the missing values are why checks were skipped.
+    skips_checks = blueprint is None and not any(finding.skips_checks for finding in found)
+    if target or needs_values or skips_checks:
+        findings += [
+            _without_value(where, variable, target, targets_folder, takes_domain_arn) for where, variable in missed
+        ]
+    findings = [replace(finding, skips_checks=skips_checks) for finding in findings] + found
     if findings:
         return Checked(None, located(findings, document.lines), tuple(missed))
     return Checked(blueprint, [], tuple(missed))
