@@ -33,7 +33,7 @@ A retry rule names a class, never a text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,12 +126,14 @@ class Finding:
     :param problem: what is wrong, without the value, which may be a secret.
     :param fix: what to write instead.
     :param line: the field's line in its file, counted from 1, or that of the nearest field around it.
+    :param skips_checks: the file is malformed there, so that its further checks were skipped.
     """
 
     path: str
     problem: str
     fix: str
     line: int | None = None
+    skips_checks: bool = False
 
     def __str__(self) -> str:
         return f"{self.path or 'file'}: {self.problem}. {self.fix}"
@@ -142,6 +144,12 @@ class Finding:
         return ", ".join([f"line {self.line}"] * (self.line is not None) + [self.path] * bool(self.path)) or "file"
 
 
+def skipped_checks(findings: Iterable[Finding]) -> str:
+    """Return a clause that says that further checks were skipped; empty if all were run."""
+    skipped = any(finding.skips_checks for finding in findings)
+    return "; further checks of a malformed file are skipped until it is mended" if skipped else ""
+
+
 class _InvalidFile(Final):
     kind = "file"
 
@@ -149,7 +157,8 @@ class _InvalidFile(Final):
         self.source, self.findings = source, tuple(findings)
         count = len(self.findings)
         super().__init__(
-            f"{self.kind} {source} has {count} {'finding' if count == 1 else 'findings'}; nothing was written",
+            f"{self.kind} {source} has {count} {'finding' if count == 1 else 'findings'}; nothing was written"
+            + skipped_checks(self.findings),
             evidence="; ".join(f"{f.where}: {f.problem}" for f in self.findings),
             fix=" ".join(dict.fromkeys(f.fix for f in self.findings)),
         )

@@ -45,7 +45,7 @@ def findings_of(error: ValidationError | str, problem: Any = None, fix: str = ""
     """Return the findings of a pydantic error, or the one that path, problem and fix make."""
     if isinstance(error, str):
         return [Finding(error, problem, fix)]
-    return [_finding(detail, problem) for detail in error.errors(include_url=False)]
+    return [replace(_finding(detail, problem), skips_checks=True) for detail in error.errors(include_url=False)]
 
 
 def located(findings: Iterable[Finding], lines: Mapping[str, int]) -> list[Finding]:
@@ -76,12 +76,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return next((by_lower[found] for found in difflib.get_close_matches(name.lower(), by_lower, n=1)), None)
 
 
-def allowed(detail: Any) -> list[str]:
-    """Return the values that a field takes, of pydantic's error that it has another one."""
-    return QUOTED.findall(detail["ctx"]["expected"])
-
-
-def fields_at(model: type[BaseModel], location: Iterable[Any]) -> list[str]:
+def _fields_at(model: type[BaseModel], location: Iterable[Any]) -> list[str]:
     """Return the names of the fields that a file may have at a place.
 
     :param location: keys and indexes, as pydantic gives them.
@@ -102,7 +97,8 @@ def _finding(detail: Any, model: type[BaseModel]) -> Finding:
         return _unknown(location, model, in_reference=REFERENCE_TAG in detail["loc"])
     if detail["type"] == "missing":
         return Finding(path, "is missing", f"Add {path}.")
-    meant = closest(str(detail["input"])[:LONGEST_NAME], allowed(detail)) if detail["type"] == "literal_error" else None
+    allowed = QUOTED.findall(detail["ctx"]["expected"]) if detail["type"] == "literal_error" else []
+    meant = closest(str(detail["input"])[:LONGEST_NAME], allowed) if allowed else None
     fix = f"Did you mean {meant}?" if meant else f"Correct {path}."
     return Finding(path, detail["msg"].removeprefix("Value error, "), fix)
 
@@ -111,7 +107,7 @@ def _unknown(location: list[Any], model: type[BaseModel], *, in_reference: bool)
     *above, name = map(str, location)
     if (path := ".".join([*above, name])) in NOT_WRITTEN:
         return Finding(path, *NOT_WRITTEN[path])
-    known = fields_at(model, location[:-1])
+    known = _fields_at(model, location[:-1])
     hint = nearest(name, known)
     if not closest(name, known) and (in_reference or not FIELD_LIKE.fullmatch(name)):
         # In YAML {sk-…} is a mapping, and the secret its key.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from opensearch_ml.base.arns import DOMAIN_VARIABLES, DomainArn
 from opensearch_ml.blueprint import loader, placeholders
@@ -204,8 +205,47 @@ def checked(
         **(domain_arn.variables() if domain_arn else {}),
         **(target.variables if target else {}),
     }
-    findings: list[Finding] = []  # of the variables themselves
+    written = {key: value for key, value in document.content.items() if key != "variables"}
+    filled = _filled(written, variables)
+    content = {**filled.content, "variables": defaults} if "variables" in document.content else filled.content
+    blueprint, findings = examine_blueprint(path.stem, content, version)
+    if filled.without_value:
+        undecided = stand_ins.undecided(written, variables, filled.without_value)
+        findings = [finding for finding in findings if not undecided(finding.path, finding.problem)]
+    # If only stand-ins make the document malformed, the missing values are why checks were skipped.
+    skips_checks = blueprint is None and not any(finding.skips_checks for finding in findings)
+    of_variables = [*filled.findings]
+    if target or needs_values or skips_checks:
+        of_variables += [
+            _without_value(where, variable, target, targets_folder, takes_domain_arn)
+            for where, variable in filled.missed
+        ]
+    findings = [replace(finding, skips_checks=skips_checks) for finding in of_variables] + findings
+    return Checked(None if findings else blueprint, located(findings, document.lines), tuple(filled.missed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """A document with its variables filled.
+
+    :param missed: (path, variable) of each use of a variable without a value.
+    :param findings: of variables that need their own value.
+    :param without_value: the variables that a stand-in is used for.
+    """
+
+    content: dict[str, Any]
+    missed: list[tuple[str, str]]
+    findings: list[Finding]
+    without_value: set[str]
+
+
+def _filled(written: Mapping[str, Any], variables: Mapping[str, Any]) -> _Filled:
+    """Fill the variables of a document, by stand-ins where they have no value.
+
+    :param written: the document without its section ``variables``.
+    """
     missed: dict[tuple[str, str], None] = {}
+    findings: list[Finding] = []
     circular: set[str] = set()
 
     def missing(where: str, variable: str) -> None:
@@ -216,27 +256,11 @@ def checked(
         problem = f"needs its own value ({' -> '.join(names)})"
         findings.append(Finding(where, problem, "Write one of these values itself."))
 
-    written = {key: value for key, value in document.content.items() if key != "variables"}
-    filled = placeholders.fill_variables(written, placeholders.expand(variables, written, missing, cycle), missing)
+    content = placeholders.fill_variables(written, placeholders.expand(variables, written, missing, cycle), missing)
     without_value = {variable for _, variable in missed} | circular
     if without_value:
-        filled = stand_ins.filled({**written, "variables": variables})
-    if "variables" in document.content:
-        filled["variables"] = defaults
-    blueprint, found = examine_blueprint(path.stem, filled, version)
-    for where, variable in missed:
-        if target or needs_values:
-            findings.append(_without_value(where, variable, target, targets_folder, takes_domain_arn))
-        elif where == "connector":
-            problem = f"is all that variables.{variable} is, and cannot be judged without its value"
-            findings.append(Finding(where, problem, "Write the connector's fields, and use variables inside them."))
-    if without_value:
-        undecided = stand_ins.undecided(written, variables, without_value)
-        found = [finding for finding in found if not undecided(finding.path, finding.problem)]
-    findings += found
-    if findings:
-        return Checked(None, located(findings, document.lines), tuple(missed))
-    return Checked(blueprint, [], tuple(missed))
+        content = stand_ins.filled({**written, "variables": variables})
+    return _Filled(content, list(missed), findings, without_value)
 
 
 def files(folder: Path) -> dict[str, list[Path]]:

@@ -11,9 +11,7 @@ from pydantic import ValidationError
 
 from opensearch_ml.blueprint.findings import findings_of, located
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog import malformed
-from opensearch_ml.checks import all_checks
-from opensearch_ml.checks.secrets import of_unread
+from opensearch_ml.checks import all_checks, secrets
 from opensearch_ml.errors import Finding, InvalidBlueprint
 
 
@@ -35,40 +33,34 @@ def parse_blueprint(name: str, document: Any, *, source: str, lines: Mapping[str
 def examine_blueprint(
     name: str, document: Any, version: tuple[int, ...] | None = None
 ) -> tuple[Blueprint | None, list[Finding]]:
-    """Return the blueprint that a parsed document describes, and everything that is wrong with it.
+    """Return the blueprint that a parsed document describes, and what is wrong with it.
+
+    If the document is malformed, these are the findings of its fields and its literal secrets only: all other checks
+    need a blueprint, and are skipped (`Finding.skips_checks`).
 
     :param version: the cluster's version; None skips the checks that depend on it.
-    :return: the blueprint, completed by guesses (`malformed`) if the document is malformed, or None if no guess helped;
-        and the findings.
+    :return: the blueprint, or None if the document is malformed; and the findings.
     """
     if not isinstance(document, Mapping):
         return None, findings_of("", "is not a mapping", "Start with `connector:`.")
     findings = []
     if "name" in document:
         findings += findings_of("name", "is the file's own name, and is not written in it", "Remove it.")
-    whole = {**document, "name": name}
+    blueprint = None
     try:
-        blueprint = Blueprint.model_validate(whole)
+        blueprint = Blueprint.model_validate({**document, "name": name})
     except ValidationError as error:
-        mended = malformed.mended(Blueprint, _listed(whole), error)
-        findings += findings_of(error, Blueprint) + mended.findings
-        findings += mended.told(all_checks.findings(mended.part, version, mended.guessed) if mended.part else [])
-        findings += of_unread(mended.taken_out)
-        return mended.part, _as_written(findings, document)
-    return blueprint, _as_written([*findings, *all_checks.findings(blueprint, version)], document)
-
-
-def _listed(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document whose one expectation is a list of one, as `SmokeTest` has it."""
-    test = document.get("smoke_test")
-    if not isinstance(test, Mapping) or not isinstance(test.get("expect"), Mapping):
-        return document
-    return {**document, "smoke_test": {**test, "expect": [test["expect"]]}}
+        findings += findings_of(error, Blueprint)
+    else:
+        findings += all_checks.findings(blueprint, version)
+    findings += secrets.findings(document, is_malformed=blueprint is None)
+    return blueprint, _as_written(findings, document)
 
 
 def _as_written(findings: list[Finding], document: Mapping[str, Any]) -> list[Finding]:
     """Return findings with the paths that the file has: what stands alone there is in no list, and in no mapping."""
-    if _listed(document) is not document:
+    test = document.get("smoke_test")
+    if isinstance(test, Mapping) and isinstance(test.get("expect"), Mapping):
         findings = [replace(one, path=re.sub(r"^(smoke_test\.expect)\.0(?=\.|$)", r"\1", one.path)) for one in findings]
     model = document.get("model")
     if isinstance(model, Mapping) and isinstance(model.get("group"), str):

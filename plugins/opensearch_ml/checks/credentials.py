@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.findings import closest
@@ -30,17 +31,24 @@ def findings(blueprint: Blueprint) -> Iterator[Finding]:
         yield from _unused(connector)
 
 
-def literals(blueprint: Blueprint) -> Iterator[Finding]:
-    """Yield what stands in the credential itself, and parameters that would stand for ours."""
-    connector = blueprint.connector
-    for key, value in connector.literals.items():
-        if wrong := aws.literal_problem(key, value):
+def literals(credential: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield the literal values of a credential that may be secrets.
+
+    :param credential: as the document has it.
+    """
+    for key, value in credential.items():
+        if isinstance(value, (str, int, float)) and (wrong := aws.literal_problem(key, placeholders.as_text(value))):
             problem, form = wrong
             yield Finding(
                 f"connector.credential.{key}",
                 f"{problem}, and a secret may stand in no file",
                 f"Write {f'{form}, or ' if form else ''}a reference instead: {key}: {REFERENCE_HINT}.",
             )
+
+
+def misplaced(blueprint: Blueprint) -> Iterator[Finding]:
+    """Yield parameters that have a name of our own, and uses of the credential outside of headers."""
+    connector = blueprint.connector
     for key in connector.parameters:
         if key.startswith(MARK_PREFIX):
             yield Finding(

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from opensearch_ml.base import secret_patterns
-from opensearch_ml.errors import Finding
+from opensearch_ml.errors import Finding, skipped_checks
 
 Found = Sequence[tuple[Path, Finding]]
 WHOLE_FILE = 1  # the line of what is wrong with the file itself
@@ -28,7 +28,7 @@ def text(found: Found, files: int) -> str:
 
 
 def as_json(found: Found, files: int) -> str:
-    """Return a list of ``{file, line, path, problem, fix}``; a line is 1 or more, a path may be empty."""
+    """Return a list of ``{file, line, path, problem, fix, skips_checks}``; a line is 1 or more, a path may be empty."""
     return json.dumps(
         [
             {
@@ -37,6 +37,7 @@ def as_json(found: Found, files: int) -> str:
                 "path": _plain(finding.path),
                 "problem": _plain(finding.problem),
                 "fix": _plain(finding.fix),
+                "skips_checks": finding.skips_checks,
             }
             for file, finding in found
         ],
@@ -81,9 +82,9 @@ def _summary(found: Found, files: int) -> str:
     whole = f"{files} {'file' if files == 1 else 'files'}"
     if not found:
         return f"{whole}, no findings"
-    return (
-        f"{len(found)} {'finding' if len(found) == 1 else 'findings'} in {len({file for file, _ in found})} of {whole}"
-    )
+    count = f"{len(found)} {'finding' if len(found) == 1 else 'findings'}"
+    skipped = skipped_checks(finding for _, finding in found)
+    return f"{count} in {len({file for file, _ in found})} of {whole}{skipped}"
 
 
 def _plain(told: str) -> str:

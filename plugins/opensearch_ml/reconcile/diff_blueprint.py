@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client import states
 from opensearch_ml.client.documents import ModelDoc
-from opensearch_ml.errors import OpenSearchMLError
+from opensearch_ml.errors import OpenSearchMLError, skipped_checks
 from opensearch_ml.reconcile import missing
 from opensearch_ml.reconcile.desired import Desired
 from opensearch_ml.resources import canonical, diff
@@ -51,7 +51,7 @@ def changes(wanted: Desired, view: View) -> Iterator[Change]:
     """Yield what is to be done and to be told for one blueprint; nothing if all is as it should be."""
     blueprint = wanted.blueprint
     if blueprint is None:
-        told = "; ".join(f"{one.where}: {one.problem}" for one in wanted.findings)
+        told = "; ".join(f"{one.where}: {one.problem}" for one in wanted.findings) + skipped_checks(wanted.findings)
         yield Change(Kind.BROKEN, wanted.name, told, fix=" ".join(dict.fromkeys(one.fix for one in wanted.findings)))
         return
     yield from _role(blueprint, view)

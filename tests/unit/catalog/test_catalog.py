@@ -117,7 +117,6 @@ def test_findings_of_every_kind_have_their_lines_and_those_in_a_variable_that_of
         ("connector.protocol", 3),
         ("connector.nam", 4),
         ("connector.actions.0.method", 6),
-        ("connector.actions.0.url", 6),
         ("connector.actions.0.request_body", 7),
     }
     good = document()

@@ -54,6 +54,19 @@ def test_a_typed_field_whose_value_is_missing_hides_no_other_finding(path: Path,
     assert result.not_judged == ((field, "rt"),)
 
 
+@pytest.mark.parametrize("field", ["skip_ssl_verification", "retry_backoff_policy"])
+def test_a_missing_value_because_of_which_checks_are_skipped_is_a_finding(path: Path, field: str) -> None:
+    written = document({"client_config": {field: "${variables.rt}"}})
+    assert found(path, written) == [f"connector.client_config.{field}"]
+    with pytest.raises(InvalidBlueprint, match="further checks of a malformed file are skipped"):
+        raise InvalidBlueprint("a", checked(read(path, InvalidBlueprint), path, None, path.parent).findings)
+
+
+def test_a_number_whose_value_is_missing_skips_no_check(path: Path) -> None:
+    written = document({"client_config": {"read_timeout": "${variables.rt}"}, "actions": [action(url="ftp://a")]})
+    assert "connector.actions.0.url" in found(path, written)
+
+
 def test_a_variable_that_stands_for_the_dimension_alone_hides_no_secret(path: Path) -> None:
     test = {"parameters": {"token_of_ours": CANARY}, "expect": {"path": "a", "dimension": "${variables.dimensoin}"}}
     assert found(path, document(smoke_test=test)) == ["smoke_test.parameters.token_of_ours"]
