@@ -65,7 +65,7 @@ class _Chapter:
 
 
 def import_text(text: str, *, name: str | None = None) -> list[Imported]:
-    """Return the blueprints of a documentation page, of a script, or of a JSON body.
+    """Return the blueprints of a documentation page, of a script with curl, or of a JSON body.
 
     :param name: what to call the blueprint; several get numbers. Default: made of the connector's own name.
     :raises NothingToImport: the text shows no connector, or none that can be read; the evidence says where and why.
@@ -93,7 +93,8 @@ def import_text(text: str, *, name: str | None = None) -> list[Imported]:
         raise NothingToImport(
             "the text shows no connector that can be imported",
             evidence=" ".join(left_out) or "no body of POST /_plugins/_ml/connectors/_create is in it",
-            fix="Give a page with such a request, or the JSON body alone, and mend what is named.",
+            fix="Give Markdown or a curl command with such a request, or the JSON body alone. Correct what is named. "
+            "HTML, notebooks and Python code are not read: copy the request from the page as people see it.",
         )
     first, *others = imported.values()
     return [replace(first, notes=(*first.notes, *left_out)), *others]
