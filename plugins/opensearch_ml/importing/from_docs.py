@@ -205,10 +205,8 @@ def _others(
     document: dict[str, Any] = {}
     if model := secrets.without(_model(request, chapter, shown, note)):
         document["model"] = variables.resolved(model, "model", note)
-    test = expectation.smoke_test(connector, [one for one in chapter.others if one.kind == "predict"])
-    if test is None:
-        later = [one for one in shown.requests if one.kind == "predict"]
-        test = expectation.smoke_test(connector, later if not any(o.kind == "predict" for o in chapter.others) else [])
+    own, of_page = ([one for one in part if one.kind == "predict"] for part in (chapter.others, shown.requests))
+    test = expectation.smoke_test(connector, own or of_page)
     if test is None:
         note("smoke_test is missing: the page shows no predict whose parameters fit. Add one, and what it must answer.")
     else:
@@ -230,8 +228,7 @@ def _model(request: Request, chapter: _Chapter, shown: Page, note: Note) -> dict
         note("model is left out: the page registers no remote model with this connector.")
         return {}
     _drop_placeholders(model)
-    groups = [one for one in shown.requests if one.kind == "group"]
-    group = next((one for one in [*(o for o in chapter.others if o.kind == "group"), *groups]), None)
+    group = next((one for one in [*chapter.others, *shown.requests] if one.kind == "group"), None)
     if group and "model_group_id" in register:
         told = {key: value for key in ModelGroup.model_fields if (value := group.body.value.get(key)) is not None}
         _drop_placeholders(told)

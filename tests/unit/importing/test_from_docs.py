@@ -52,6 +52,7 @@ FORMS = {
     "keys without quotes": f"{CREATE}\n{DUMPED}".replace('"name":', "name:").replace('"protocol":', "protocol :"),
     "typographic quotes": f"{CREATE}\n" + DUMPED.replace('"name": "Example embedding"', "“name”: “Example embedding”"),
     "value without quotes": f"{CREATE}\n" + DUMPED.replace('"<YOUR API KEY>"', "<YOUR API KEY>"),
+    "word without quotes": f"{CREATE}\n" + DUMPED.replace('"<YOUR API KEY>"', "YOUR_API_KEY"),
     "mustache without quotes": f"{CREATE}\n" + DUMPED.replace('"<YOUR API KEY>"', "{{api_key}}"),
     "dev tools' triple quotes": f"{CREATE}\n" + DUMPED.replace(json.dumps(SCRIPT), f'"""{SCRIPT}"""'),
     "single quotes": f"{CREATE}\n{BODY!r}",

@@ -15,7 +15,7 @@ from typing import Literal
 
 from opensearch_ml.importing.docs import relaxed_json
 
-Kind = Literal["connector", "register", "group", "predict", "settings", "other", "none"]
+Kind = Literal["connector", "register", "group", "predict", "other", "none"]
 
 WORK = (
     4,
@@ -23,9 +23,7 @@ WORK = (
 )  # characters of unfinished objects, per character of the page and at least: each brace may start one
 MAX_REQUESTS = 10_000
 
-_PATH = re.compile(
-    r"_(?:plugins|opendistro)/_ml(?P<path>/(?:<[^<>\n]{1,60}>|[^\s\"'`|)])*)|(?P<settings>_cluster/settings)"
-)
+_PATH = re.compile(r"_plugins/_ml(?P<path>/(?:<[^<>\n]{1,60}>|[^\s\"'`|)])*)|_cluster/settings")
 _METHOD = re.compile(r"\b(GET|POST|PUT|DELETE|HEAD)\b")
 _HEADING = re.compile(r"^(?:#{1,6}[ \t]+(?P<text>[^\n]+)|title:[ \t]*(?P<title>[^\n]+))$", re.MULTILINE)
 _CURL_DATA = re.compile(
@@ -42,12 +40,10 @@ class Request:
 
     :param line: of the body, counted from 1.
     :param heading: the nearest above it.
-    :param path: below ``_plugins/_ml``.
     :param answer: the next object with inference results, before the next request.
     """
 
     kind: Kind
-    path: str
     line: int
     heading: str
     body: relaxed_json.Read
@@ -69,7 +65,6 @@ class Page:
 @dataclass(slots=True)
 class _Mention:
     kind: Kind
-    path: str
     start: int
     sent: bool  # else it is only talked of
     used: bool = False
@@ -104,7 +99,7 @@ def read(text: str) -> Page:
             mention.used = True
         above = bisect(headings, (start, ""))
         heading = headings[above - 1][1] if above else ""
-        page.requests.append(Request(kind, mention.path if mention else "", bisect(lines, start) + 1, heading, body))
+        page.requests.append(Request(kind, bisect(lines, start) + 1, heading, body))
     return page
 
 
@@ -128,13 +123,11 @@ def _mentions(text: str) -> Iterator[_Mention]:
         before = text[max(text.rfind("\n", 0, found.start()) + 1, found.start() - 300) : found.start()]
         methods = _METHOD.findall(before)
         sent = bool(methods) or "=" in before or "://" in before
-        yield _Mention(_kind(methods[-1] if methods else "", found), found["path"] or "", found.start(), sent)
+        yield _Mention(_kind(methods[-1] if methods else "", found["path"] or ""), found.start(), sent)
 
 
-def _kind(method: str, found: re.Match[str]) -> Kind:
-    if found["settings"]:
-        return "settings"
-    path = found["path"].partition("?")[0].rstrip("/.,;:")
+def _kind(method: str, path: str) -> Kind:
+    path = path.partition("?")[0].rstrip("/.,;:")
     if method in ("", "POST"):
         if path == "/connectors/_create":
             return "connector"
@@ -148,7 +141,7 @@ def _kind(method: str, found: re.Match[str]) -> Kind:
 
 
 def _plain(text: str) -> str:
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\u00a0", " ")
+    text = text.replace("\r\n", "\n").replace("\u00a0", " ")
     text = re.sub(r"^(?:> ?)+", "", text, flags=re.MULTILINE)
     return _CURL_DATA.sub(_without_shell_quotes, text)
 

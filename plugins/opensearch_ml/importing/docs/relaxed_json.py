@@ -109,8 +109,8 @@ class _Reader:
         return self._take(bracket)
 
     def _key(self) -> str:
-        if _OPENING.match(self.text, self.at):
-            return self._string()
+        if opening := _OPENING.match(self.text, self.at):
+            return self._string(opening)
         if bare := _BARE_KEY.match(self.text, self.at):
             self.at = bare.end()
             return bare[0]
@@ -119,8 +119,8 @@ class _Reader:
     def _value(self, depth: int) -> Any:
         if depth < 0:
             raise Unreadable(f"no more than {MAX_DEPTH} levels", self.at)
-        if _OPENING.match(self.text, self.at):
-            return self._string()
+        if opening := _OPENING.match(self.text, self.at):
+            return self._string(opening)
         if unquoted := _UNQUOTED.match(self.text, self.at):
             self.at = unquoted.end()
             return unquoted[0]
@@ -154,17 +154,13 @@ class _Reader:
             raise Unreadable("a number that a computer can hold", self.at)
         return value
 
-    def _string(self) -> str:
-        opening = _OPENING.match(self.text, self.at)
-        if not opening:
-            raise Unreadable("a text in quotes", self.at)
+    def _string(self, opening: re.Match[str]) -> str:
         quote, start = opening[0], opening.end()
-        raw = quote == '"""'
         end = self._closing(quote, start)
         if quote == '"' and _GOES_ON.match(self.text, end + 1) and self.text[start : start + 1] in ("{", "["):
             end = self._last_quote_of_the_line(start, end)
         told, self.at = self.text[start:end], end + len(quote)
-        if not raw:
+        if quote != '"""':
             told = _ESCAPE.sub(_unescaped, told)
         # A half of a character that JSON escapes as two cannot be written to any file.
         return told.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
