@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
 from yaml.reader import ReaderError
 
@@ -25,13 +24,11 @@ from opensearch_ml.errors import Finding
 
 MAX_CHARACTERS = 1_000_000  # of a file; the server takes 32 KB for a value
 MAX_DEPTH = 100  # Python's own limit is met in the middle of somebody else's work
+TOO_DEEP = "is nested too deeply"
 MAX_VALUES = 100_000  # nine lines of aliases can stand for a thousand million values
 YAML_TAG = "tag:yaml.org,2002:"
 MERGE, STRING = YAML_TAG + "merge", YAML_TAG + "str"
 READ_UNLIKE = re.compile("[\t\r\x85\u2028\u2029\ufeff]")  # libyaml takes more of these than PyYAML
-INDENTATION = re.compile(r"^[ ?:-]*", re.MULTILINE)
-MAYBE_ANCHOR = re.compile(r"(?<![\w=%.])&")  # any but those between the parameters of a URL
-JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
 class Unreadable(Exception):  # noqa: N818 (callers turn it into their own error)
@@ -73,7 +70,7 @@ def read(path: Path) -> Document:
 def parse(text: str, *, is_json: bool = False) -> Document:
     """Return the document that a text is.
 
-    :param is_json: JSON is YAML, but for tabs and for characters escaped as two surrogates.
+    :param is_json: it must be valid JSON besides.
     :raises Unreadable: with the one finding that keeps the text from being read.
     """
     if len(text) > MAX_CHARACTERS:
@@ -82,18 +79,17 @@ def parse(text: str, *, is_json: bool = False) -> Document:
 
 
 def _json(text: str) -> Document:
-    depth = 0
-    for token in JSON_TOKEN.finditer(text):
-        depth += (token[0] in "[{") - (token[0] in "]}")
-        _refuse_too_deep(depth)
+    line = None
     try:
         content = json.loads(text, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         line, problem = error.lineno, f"is not valid JSON in column {error.colno} ({error.msg})"
+    except RecursionError:
+        problem = TOO_DEEP
     else:
-        _refuse_too_many(content)
-        lines = _json_lines(text)  # at once, because it refuses a key that was given before
-        return Document(content, lambda: lines)
+        # JSON is YAML, except for these characters. The YAML reader finds lines, repeated keys and too many values.
+        same = _yaml(READ_UNLIKE.sub(" ", text))
+        return Document(content, lambda: {"": 1, **same.lines})
     # Raised here, because the failure holds the whole text.
     raise Unreadable(problem, line=line)
 
@@ -104,9 +100,8 @@ def _no_number(name: str) -> NoReturn:
 
 def _yaml(text: str) -> Document:
     line, problem = None, "is not valid YAML"
-    is_flat = _is_surely_flat(text)
     try:
-        node, content = _loaded(text, is_flat=is_flat)
+        node, content = _loaded(text)
     except yaml.MarkedYAMLError as error:
         if mark := error.problem_mark:
             line, problem = mark.line + 1, f"is not valid YAML in column {mark.column + 1}"
@@ -117,64 +112,25 @@ def _yaml(text: str) -> Document:
     except ValueError:
         problem = "holds a value that is not of its tag"
     else:
-        if not is_flat:
-            _refuse_too_many(content)
+        _refuse_too_many(content)
         return Document(content, lambda: dict(_yaml_lines(node)) if node else {})
     # Raised here, because the failure holds a piece of the text.
     raise Unreadable(problem, line=line)
 
 
-def _is_surely_flat(text: str) -> bool:
-    """Tell that a text cannot be nested too deeply, or stand for too many values, without reading it.
-
-    A level of nesting takes an opening bracket, or a column of its line's beginning; lists in mappings take none.
-    """
-    if len(text) > MAX_VALUES or MAYBE_ANCHOR.search(text):
-        return False
-    columns = max(map(len, INDENTATION.findall(text)))
-    return 2 * (columns + 1) + text.count("[") + text.count("{") <= MAX_DEPTH
-
-
-def _loaded(text: str, *, is_flat: bool) -> tuple[yaml.Node | None, Any]:
+def _loaded(text: str) -> tuple[yaml.Node | None, Any]:
     if _QuickLoader is not None and not READ_UNLIKE.search(text):
         try:
-            return _QuickLoader(text, is_flat=is_flat).loaded()
+            return _document(_QuickLoader(text))
         except (yaml.YAMLError, ValueError):
             pass  # PyYAML's own words are what people know
-    return _Loader(text).loaded()
+    return _document(_Loader(text))
 
 
-@dataclass
-class _Around:
-    """The object or array around a token of JSON."""
-
-    path: str
-    at: str | int | None  # the index; or the key, which is None while it has not come
-    keys: dict[Any, int] = field(default_factory=dict)
-
-
-def _json_lines(text: str) -> dict[str, int]:
-    """Return the line of every field in valid JSON, which Python's parser does not tell."""
-    lines: dict[str, int] = {}
-    stack: list[_Around] = []
-    line, end = 1, 0
-    for token in JSON_TOKEN.finditer(text):
-        line, end = line + text.count("\n", end, token.start()), token.start()
-        mark, around = token[0], stack[-1] if stack else None
-        if mark in "]}":
-            stack.pop()
-        elif mark == "," and around:
-            around.at = around.at + 1 if isinstance(around.at, int) else None
-        elif around and around.at is None:
-            around.at = json.loads(mark)
-            lines[join(around.path, around.at)] = line
-            _refuse_second(around.at, around.keys, line)
-        elif mark != ":":
-            path = join(around.path, around.at) if around else ""
-            lines.setdefault(path, line)
-            if mark in "[{":
-                stack.append(_Around(path, 0 if mark == "[" else None))
-    return lines
+def _document(loader: _Loader | yaml.CSafeLoader) -> tuple[yaml.Node | None, Any]:
+    loader.deep_construct = True  # only so does the constructor refuse an alias inside its own anchor
+    node = loader.get_single_node()
+    return node, None if node is None else loader.construct_document(node)
 
 
 def _yaml_lines(node: yaml.Node, path: str = "") -> Iterator[tuple[str, int]]:
@@ -189,23 +145,19 @@ def _yaml_lines(node: yaml.Node, path: str = "") -> Iterator[tuple[str, int]]:
             yield from _yaml_lines(item, join(path, index))
 
 
-class _Strict(Composer, SafeConstructor):
+class _Strict(SafeConstructor):
     """YAML with JSON's types alone: ``NO`` is a text, and so are ``2024-02-01`` and ``16:9``."""
 
     _depth = 0
 
-    def loaded(self) -> tuple[yaml.Node | None, Any]:
-        """Return the document as nodes and as what they stand for."""
-        self.deep_construct = True  # only so does the constructor refuse an alias inside its own anchor
-        node = self.get_single_node()
-        return node, None if node is None else self.construct_document(node)
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+    def descend_resolver(self, parent: yaml.Node | None, index: Any) -> None:
+        # Both composers call this before each node. Nesting without a limit would end the process in libyaml's.
         self._depth += 1
-        _refuse_too_deep(self._depth)
-        node = super().compose_node(parent, index)
+        if self._depth > MAX_DEPTH:
+            raise Unreadable(TOO_DEEP)
+
+    def ascend_resolver(self) -> None:
         self._depth -= 1
-        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         if all(key.tag == STRING for key, _ in node.value):
@@ -239,27 +191,15 @@ for _type, _pattern, _first in (
     _Loader.add_implicit_resolver(YAML_TAG + _type, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-def _quick_loader() -> Callable[..., _Strict] | None:
+def _quick_loader() -> type[yaml.CSafeLoader] | None:
     if not yaml.__with_libyaml__:
         return None
 
     class QuickLoader(_Strict, yaml.CSafeLoader):
-        """Reads with libyaml, in a fifth of the time; a fleet has a thousand files.
-
-        :param is_flat: else it gives its events alone: what it composes by itself may be nested so deeply that the
-            process ends.
-        """
+        """Reads with libyaml, in a fifth of the time; a fleet has a thousand files."""
 
         yaml_constructors = _Loader.yaml_constructors
         yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
-
-        def __init__(self, text: str, *, is_flat: bool = False) -> None:
-            yaml.CSafeLoader.__init__(self, text)
-            Composer.__init__(self)
-            self._is_flat = is_flat
-
-        def get_single_node(self) -> yaml.Node | None:
-            return (yaml.CSafeLoader if self._is_flat else Composer).get_single_node(self)
 
     return QuickLoader
 
@@ -273,11 +213,6 @@ def _refuse_second(key: Hashable, before: dict[Any, int], line: int) -> None:
         name = f"key {key}" if FIELD_LIKE.fullmatch(str(key)) else "a key"
         raise Unreadable(f"{name} was given before, in line {before[key]}", "Remove one of them.", line=line)
     before[key] = line
-
-
-def _refuse_too_deep(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise Unreadable("is nested too deeply")
 
 
 def _words(problem: str) -> str:
@@ -295,7 +230,8 @@ def _refuse_too_many(content: Any) -> None:
 
 
 def _values(tree: Any, depth: int = 0) -> Iterator[Any]:
-    _refuse_too_deep(depth)
+    if depth > MAX_DEPTH:
+        raise Unreadable(TOO_DEEP)
     yield tree
     children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     for child in children:

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     render.set_defaults(command=_render)
 
     importing = commands.add_parser("import", help="make blueprints of documentation, or of what is on a cluster")
-    importing.add_argument("file", nargs="?", metavar="FILE", help="Markdown, HTML or JSON; - reads standard input")
+    importing.add_argument("file", nargs="?", metavar="FILE", help="Markdown, JSON or curl; - reads standard input")
     importing.add_argument(
         "--name",
         action="append",

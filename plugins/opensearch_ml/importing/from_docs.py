@@ -65,7 +65,7 @@ class _Chapter:
 
 
 def import_text(text: str, *, name: str | None = None) -> list[Imported]:
-    """Return the blueprints of a documentation page, of a script, or of a JSON body.
+    """Return the blueprints of a documentation page, of a script with curl, or of a JSON body.
 
     :param name: what to call the blueprint; several get numbers. Default: made of the connector's own name.
     :raises NothingToImport: the text shows no connector, or none that can be read; the evidence says where and why.
@@ -93,7 +93,8 @@ def import_text(text: str, *, name: str | None = None) -> list[Imported]:
         raise NothingToImport(
             "the text shows no connector that can be imported",
             evidence=" ".join(left_out) or "no body of POST /_plugins/_ml/connectors/_create is in it",
-            fix="Give a page with such a request, or the JSON body alone, and mend what is named.",
+            fix="Give Markdown or a curl command with such a request, or the JSON body alone. Correct what is named. "
+            "HTML, notebooks and Python code are not read: copy the request from the page as people see it.",
         )
     first, *others = imported.values()
     return [replace(first, notes=(*first.notes, *left_out)), *others]
@@ -204,10 +205,8 @@ def _others(
     document: dict[str, Any] = {}
     if model := secrets.without(_model(request, chapter, shown, note)):
         document["model"] = variables.resolved(model, "model", note)
-    test = expectation.smoke_test(connector, [one for one in chapter.others if one.kind == "predict"])
-    if test is None:
-        later = [one for one in shown.requests if one.kind == "predict"]
-        test = expectation.smoke_test(connector, later if not any(o.kind == "predict" for o in chapter.others) else [])
+    own, of_page = ([one for one in part if one.kind == "predict"] for part in (chapter.others, shown.requests))
+    test = expectation.smoke_test(connector, own or of_page)
     if test is None:
         note("smoke_test is missing: the page shows no predict whose parameters fit. Add one, and what it must answer.")
     else:
@@ -229,8 +228,7 @@ def _model(request: Request, chapter: _Chapter, shown: Page, note: Note) -> dict
         note("model is left out: the page registers no remote model with this connector.")
         return {}
     _drop_placeholders(model)
-    groups = [one for one in shown.requests if one.kind == "group"]
-    group = next((one for one in [*(o for o in chapter.others if o.kind == "group"), *groups]), None)
+    group = next((one for one in [*chapter.others, *shown.requests] if one.kind == "group"), None)
     if group and "model_group_id" in register:
         told = {key: value for key in ModelGroup.model_fields if (value := group.body.value.get(key)) is not None}
         _drop_placeholders(told)

@@ -45,16 +45,6 @@ FORMS = {
     + DUMPED.replace("\\", "\\\\").replace('"', '\\"')
     + '"',
     "here-document": f"curl -X POST localhost:9200{PATH} -d @- <<'EOF'\n{DUMPED}\nEOF\n",
-    "python": f"path = '/_plugins/_ml/connectors/_create'\nurl = host + path\n\npayload = {BODY!r}\n\n"
-    "headers = {'Content-Type': 'application/json'}\nr = requests.post(url, auth=awsauth, json=payload)\n",
-    "python of an f-string": f"payload = {BODY!r}\nr = requests.post(host + '{PATH}')".replace(
-        "'https://api", "f'https://api"
-    ),
-    "html": f"<html><body><h1>A page</h1><pre><code>{CREATE}\n{html.escape(DUMPED)}</code></pre></body></html>",
-    "html with highlighting": f"<pre>{CREATE}\n"
-    + html.escape(DUMPED, quote=False).replace('"name"', '<span class="nl">"name"</span>')
-    + "</pre>",
-    "entities": f"{CREATE}\n{html.escape(DUMPED)}",
     "trailing commas": re.sub(r"([\"\d}\]])\n(\s*[}\]])", r"\1,\n\2", f"{CREATE}\n{DUMPED}"),
     "lost commas": f"{CREATE}\n{DUMPED}".replace('"version": 1,', '"version": 1').replace("},\n", "}\n"),
     "comments": f"{CREATE}\n{DUMPED}".replace('"version": 1,', '"version": 1, // the first\n  # and\n /* more */')
@@ -62,16 +52,12 @@ FORMS = {
     "keys without quotes": f"{CREATE}\n{DUMPED}".replace('"name":', "name:").replace('"protocol":', "protocol :"),
     "typographic quotes": f"{CREATE}\n" + DUMPED.replace('"name": "Example embedding"', "“name”: “Example embedding”"),
     "value without quotes": f"{CREATE}\n" + DUMPED.replace('"<YOUR API KEY>"', "<YOUR API KEY>"),
+    "word without quotes": f"{CREATE}\n" + DUMPED.replace('"<YOUR API KEY>"', "YOUR_API_KEY"),
     "mustache without quotes": f"{CREATE}\n" + DUMPED.replace('"<YOUR API KEY>"', "{{api_key}}"),
     "dev tools' triple quotes": f"{CREATE}\n" + DUMPED.replace(json.dumps(SCRIPT), f'"""{SCRIPT}"""'),
+    "single quotes": f"{CREATE}\n{BODY!r}",
     "line breaks in a text": f"{CREATE}\n" + DUMPED.replace("\\n", "\n"),
     "no-break spaces": f"{CREATE}\n" + DUMPED.replace("\n  ", "\n\u00a0\u00a0"),
-    "notebook": json.dumps(
-        {
-            "cells": [{"cell_type": "markdown", "source": [f"# A page\n{CREATE}\n", DUMPED]}],
-            "nbformat": 4,
-        }
-    ),
     "garbage around": "{ not json }{{site.url}} }}}]] \x00\x07 {\n" + DUMPED + "\n{ \"unfinished\": [1, 2",
 }  # fmt: skip
 
@@ -84,6 +70,26 @@ def test_every_form_gives_the_documented_body_field_by_field(text: str) -> None:
     assert {key: one.model_dump(exclude_none=True) for key, one in blueprint.connector.references.items()} == {
         "api_key": REFERENCE
     }
+
+
+PYTHON = f"url = host + '{PATH}'\npayload = {BODY!r}\nr = requests.post(url, auth=awsauth, json=payload)\n"
+NOT_READ = {
+    "html": f"<html><body><h1>A page</h1><pre><code>{CREATE}\n{html.escape(DUMPED)}</code></pre></body></html>",
+    "html with highlighting": f"<pre>{CREATE}\n"
+    + html.escape(DUMPED, quote=False).replace('"name"', '<span class="nl">"name"</span>')
+    + "</pre>",
+    "notebook": json.dumps({"cells": [{"source": [f"{CREATE}\n", DUMPED]}], "nbformat": 4}),
+    "python of an f-string": PYTHON.replace("'https://api", "f'https://api"),
+    "python of a variable": PYTHON.replace("'small'", "model_name"),
+}
+
+
+@pytest.mark.parametrize("text", NOT_READ.values(), ids=NOT_READ.keys())
+def test_formats_that_are_not_read_get_an_error_that_names_those_that_are(text: str) -> None:
+    with pytest.raises(NothingToImport) as caught:
+        import_text(text)
+    assert "Give Markdown or a curl command" in caught.value.fix
+    assert "HTML, notebooks and Python code are not read" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", seeds.AS_THEY_STAND)

@@ -101,6 +101,7 @@ HOSTILE = {
     "mentions": "POST /_plugins/_ml/connectors/_create " * 10_000,
     "curls": "curl 'a\n" * 20_000,
     "curls of quotes": "curl -d '" + 'curl "\n' * 20_000,
+    "curls of bodies": "curl -d '{" * 100_000 + 'curl -d "{\\' * 100_000 + "'\\''" * 100_000,
     "headings": "# a\n" * 50_000 + "{}" * 1000,
     "angles": json.dumps(changed(parameters={"model": "<a" * 100_000})),
     "mustaches": json.dumps(changed(parameters={"model": "{{" * 100_000})),

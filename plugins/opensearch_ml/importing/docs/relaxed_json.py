@@ -1,8 +1,8 @@
 """One JSON object as documentation writes it, read from the middle of any text; nothing is ever executed.
 
-Beyond JSON: comments, trailing and missing commas, ``...`` for what is left out, Dev Tools' triple quotes (raw, as Dev
+Beyond JSON: comments, too many and too few commas, ``...`` for what is left out, Dev Tools' triple quotes (raw, as Dev
 Tools takes them), single and typographic quotes, line breaks in texts, keys without quotes, and values without quotes
-(``<YOUR KEY>``, ``{{key}}``, ``YOUR_KEY``). Python's literals too: True, None, prefixed and adjacent strings.
+(``<YOUR KEY>``, ``{{key}}``, ``YOUR_KEY``).
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from opensearch_ml.importing.docs.unknowns import is_placeholder
+
 MAX_DEPTH = 60
 MAX_LINE = 20_000  # characters of a comment, and of a line whose quotes are not escaped
 
 _SPACE = re.compile(r"(?:[\s\u200b\ufeff]+|//[^\n]*|#[^\n]*|\\\\[^\n]*)*")
-_LEFT_OUT = re.compile(r"\.{3,}|…")
+_BETWEEN = re.compile(r",|\.{3,}|…")
 _BARE_KEY = re.compile(r"[A-Za-z_$][\w$.-]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?(?![\w.])")
 _UNQUOTED = re.compile(r"\{\{[^{}\n]{1,100}\}\}|\$\{[^{}\n]{1,100}\}|<[^<>\n]{1,100}>")
 _WORD = re.compile(r"[^\s,\[\]{}\"'\u201c\u201d:][^,\[\]{}\"'\u201c\u201d\n]*")
-_EXPRESSION = re.compile(r"[A-Za-z_][\w.]*(?:\[[^\[\]\n]{0,100}\]|\([^()\n]{0,100}\))*")  # of Python; only named
 _CONSTANTS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
-_OPENING = re.compile(r"(?P<prefix>[rRbBuUfF]{0,2})(?P<quote>\"\"\"|'''|[\"'\u201c\u201d\u201e\u2018\u2019`])")
+_OPENING = re.compile(r"\"\"\"|[\"'\u201c\u201d\u201e\u2018\u2019`]")
 _CLOSING = {
     "\u201c": '\u201d\u201c"',
     "\u201d": '\u201d"',
@@ -31,7 +32,7 @@ _CLOSING = {
     "\u2019": "\u2019'",
 }
 _GOES_ON = re.compile(r"[\w$]")  # behind a closing quote there is no such thing
-_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
+_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""} | {
     one: one for one in "\"'\\/\u201c\u201d\u2018\u2019`"
 }
@@ -62,20 +63,19 @@ class Read:
     repeated: tuple[str, ...]
 
 
-def read(text: str, start: int, *, python: bool = False) -> Read:
+def read(text: str, start: int) -> Read:
     """Read the object that starts at a brace.
 
-    :param python: the text is Python's, where three quotes are no raw text and bare words are names of variables.
     :raises Unreadable: there is none.
     """
-    reader = _Reader(text, start, python)
+    reader = _Reader(text, start)
     value = reader.object(MAX_DEPTH)
     return Read(value, reader.at, reader.abridged, reader.repaired, tuple(reader.repeated))
 
 
 class _Reader:
-    def __init__(self, text: str, at: int, python: bool) -> None:
-        self.text, self.at, self.python = text, at, python
+    def __init__(self, text: str, at: int) -> None:
+        self.text, self.at = text, at
         self.abridged = self.repaired = False
         self.repeated: list[str] = []
 
@@ -91,7 +91,6 @@ class _Reader:
             if key in members:
                 self.repeated.append(key)
             members[key] = self._value(depth - 1)
-            self._separator()
         return members
 
     def _array(self, depth: int) -> list[Any]:
@@ -99,24 +98,19 @@ class _Reader:
         self.at += 1
         while not self._ends("]"):
             items.append(self._value(depth - 1))
-            self._separator()
         return items
 
     def _ends(self, bracket: str) -> bool:
         self._space()
-        while left_out := _LEFT_OUT.match(self.text, self.at):
-            self.abridged, self.at = True, left_out.end()
-            self._separator()
+        while between := _BETWEEN.match(self.text, self.at):
+            self.abridged = self.abridged or between[0] != ","
+            self.at = between.end()
+            self._space()
         return self._take(bracket)
 
-    def _separator(self) -> None:
-        self._space()
-        if self._take(","):
-            self._space()
-
     def _key(self) -> str:
-        if _OPENING.match(self.text, self.at):
-            return self._string()
+        if opening := _OPENING.match(self.text, self.at):
+            return self._string(opening)
         if bare := _BARE_KEY.match(self.text, self.at):
             self.at = bare.end()
             return bare[0]
@@ -125,8 +119,8 @@ class _Reader:
     def _value(self, depth: int) -> Any:
         if depth < 0:
             raise Unreadable(f"no more than {MAX_DEPTH} levels", self.at)
-        if _OPENING.match(self.text, self.at):
-            return self._strings()
+        if opening := _OPENING.match(self.text, self.at):
+            return self._string(opening)
         if unquoted := _UNQUOTED.match(self.text, self.at):
             self.at = unquoted.end()
             return unquoted[0]
@@ -135,29 +129,22 @@ class _Reader:
             return self.object(depth)
         if here == "[":
             return self._array(depth)
-        if here == "(" and self.python:
-            self.at += 1
-            self._space()
-            value = self._value(depth - 1)
-            self._space()
-            if not self._take(")"):
-                raise Unreadable("a closing parenthesis", self.at)
-            return value
         return self._word()
 
     def _word(self) -> Any:
         if number := _NUMBER.match(self.text, self.at):
             self.at = number.end()
             return self._number(number)
-        pattern = _EXPRESSION if self.python else _WORD
-        word = pattern.match(self.text, self.at)
+        word = _WORD.match(self.text, self.at)
         if not word:
             raise Unreadable("a value", self.at)
         self.at = word.end()
         told = re.split(r"\s+(?://|#|\\\\)", word[0])[0].strip()
         if told in _CONSTANTS:
             return _CONSTANTS[told]
-        return f"<{re.sub(r'[^A-Za-z0-9]+', ' ', told).strip()}>" if self.python else told
+        if is_placeholder(told):
+            return told
+        raise Unreadable("a value in quotes", self.at)
 
     def _number(self, number: re.Match[str]) -> int | float:
         if not (number[1] or number[2]) and len(number[0]) < 400:
@@ -167,35 +154,14 @@ class _Reader:
             raise Unreadable("a number that a computer can hold", self.at)
         return value
 
-    def _strings(self) -> str:
-        told = self._string()
-        while self.python:
-            end = self.at
-            self._space()
-            if not _OPENING.match(self.text, self.at):
-                break
-            more = self._string()
-            self._space()
-            if self.text.startswith(":", self.at):  # a key, before which a comma was lost
-                self.at = end
-                break
-            told += more
-        return told
-
-    def _string(self) -> str:
-        opening = _OPENING.match(self.text, self.at)
-        if not opening:
-            raise Unreadable("a text in quotes", self.at)
-        quote, prefix, start = opening["quote"], opening["prefix"].lower(), opening.end()
-        raw = "r" in prefix or (quote == '"""' and not self.python)
-        end = self._closing(quote, start, raw)
+    def _string(self, opening: re.Match[str]) -> str:
+        quote, start = opening[0], opening.end()
+        end = self._closing(quote, start)
         if quote == '"' and _GOES_ON.match(self.text, end + 1) and self.text[start : start + 1] in ("{", "["):
             end = self._last_quote_of_the_line(start, end)
         told, self.at = self.text[start:end], end + len(quote)
-        if not raw:
+        if quote != '"""':
             told = _ESCAPE.sub(_unescaped, told)
-        if "f" in prefix:
-            told = re.sub(r"(?<!\{)\{([^{}]+)\}(?!\})", r"<\1>", told).replace("{{", "{").replace("}}", "}")
         # A half of a character that JSON escapes as two cannot be written to any file.
         return told.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -207,8 +173,8 @@ class _Reader:
         self.repaired = True
         return start + len(line) - 1
 
-    def _closing(self, quote: str, start: int, raw: bool) -> int:
-        if raw or len(quote) == 3:
+    def _closing(self, quote: str, start: int) -> int:
+        if quote == '"""':
             end = self.text.find(quote, start)
             if end >= 0:
                 return end
