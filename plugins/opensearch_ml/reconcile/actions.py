@@ -21,7 +21,7 @@ from opensearch_ml.iam.ensure_role import ensure_iam_role, role_on
 from opensearch_ml.reconcile import diff_settings
 from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.concurrency import Turn
-from opensearch_ml.reconcile.diff_blueprint import DEPLOYING, STUCK_S
+from opensearch_ml.reconcile.diff_blueprint import STUCK_S
 from opensearch_ml.resources import adoption, bodies, canonical
 from opensearch_ml.resources.changes import Change
 from opensearch_ml.retries import persistently
@@ -156,7 +156,7 @@ def redeploy(applying: ApplyContext, blueprint: Blueprint, model_id: str) -> str
     found = _there(hook.get_model(model_id), f"model {model_id}")
     state = str(found.get("model_state"))
     age_s = time.time() - int(found.get("last_updated_time") or 0) / 1000
-    if state in states.MODEL_DEPLOY_FAILED or (state in DEPLOYING and age_s > STUCK_S):
+    if state in states.MODEL_DEPLOY_FAILED or (state in states.MODEL_DEPLOYING and age_s > STUCK_S):
         persistently(partial(hook.undeploy_model, model_id))
     return f"model {model_id} was {state}, and is deployed; {deploy_and_ask(applying, blueprint, model_id)}"
 

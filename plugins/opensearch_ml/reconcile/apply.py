@@ -20,12 +20,12 @@ from opensearch_ml.reconcile.bulk_create import Making, make
 from opensearch_ml.reconcile.concurrency import Turn, each
 from opensearch_ml.reconcile.planning import Planned, plan_for
 from opensearch_ml.reconcile.results import Applied, Outcome
-from opensearch_ml.reconcile.staleness import LAST, decide
-from opensearch_ml.resources.changes import Change, Kind
+from opensearch_ml.reconcile.staleness import decide
+from opensearch_ml.resources.changes import LAST_STAGE, Change, Kind
 from opensearch_ml.resources.rotation_state import tellable
 from opensearch_ml.retries import until_effective
 from opensearch_ml.rotation.sources import supply_for
-from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
+from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints, trusted_for
 from opensearch_ml.steps.explain import explain
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class _Stage:
         applying = self.applying
         _, names = applying.catalog.fleet(applying.target.name)
         kinds = {Kind(kind) for one in self.approved.values() for kind in one.kinds}
-        whole = bool(kinds & {Kind.SETTINGS, *LAST})
+        whole = bool(kinds & {Kind.SETTINGS, *LAST_STAGE})
         return plan_for(
             applying.hook,
             applying.catalog,
@@ -247,7 +247,7 @@ class _Stage:
     def stop_trusting(self) -> None:
         """Trust no more what we trusted for connectors that are deleted: once for all, as it asks for every URL."""
         deleted = [one for what in self.open for one in self.todo[what] if one.kind is Kind.ORPHAN]
-        patterns = pruning.trusted_for(self.planned.cluster.fleet, deleted)
+        patterns = trusted_for(pruning.connectors_of(self.planned.cluster.fleet, deleted))
         if not patterns:
             return
         try:

@@ -9,7 +9,8 @@ from opensearch_ml.credentials.source import CredentialSource
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import Journal, RotationRecord, no_journal
 from opensearch_ml.rotation.swap import rotate
-from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints, trusted_for_connectors, trusting
+from opensearch_ml.steps import connector as connectors
+from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints, trusted_for, trusting
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def rotate_trusted(
     :return: as `rotate`.
     :raises OpenSearchMLError: as `rotate`; or what is trusted no longer could not be removed.
     """
-    before = trusted_for_connectors(hook, blueprint.name)
+    before = trusted_for(connectors.ours(hook, blueprint.name))
     done = rotate(
         hook,
         blueprint,
