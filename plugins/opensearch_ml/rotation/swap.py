@@ -63,7 +63,7 @@ class _Rotation(Run):
             try:
                 self.look()
                 return self.go_on() if self.nobody_lives() else self.busy(self.found.holder)
-            except (LeaseLost, candidate.Overtaken) as other:
+            except LeaseLost as other:
                 return self.busy(other.holder)
 
     # ---- what to do
@@ -288,7 +288,7 @@ class _Rotation(Run):
         """Undo everything if the block fails, and tell why."""
         try:
             yield
-        except (LeaseLost, candidate.Overtaken):
+        except LeaseLost:
             raise
         except Exception as error:
             failed_at = self.at
