@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tenacity
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.budget import Budget
@@ -250,7 +250,7 @@ class Objects:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "SETTLE_S", 0.0)
-    monkeypatch.setattr(once, "random", SimpleNamespace(uniform=lambda *_: 0.0))
+    monkeypatch.setattr("opensearch_ml.retries.wait_random_exponential", lambda **_: tenacity.wait_none())
 
 
 def at_once(calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
