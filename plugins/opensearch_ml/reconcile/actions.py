@@ -5,6 +5,7 @@ Every one looks again, exactly, before it writes, and returns what it did in a f
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +21,6 @@ from opensearch_ml.errors import Conflict, NotFound
 from opensearch_ml.iam.ensure_role import ensure_iam_role, role_on
 from opensearch_ml.reconcile import diff_settings
 from opensearch_ml.reconcile.apply_context import ApplyContext
-from opensearch_ml.reconcile.concurrency import Turn
 from opensearch_ml.reconcile.diff_blueprint import STUCK_S
 from opensearch_ml.resources import adoption, bodies, canonical
 from opensearch_ml.resources.changes import Change
@@ -161,15 +161,15 @@ def redeploy(applying: ApplyContext, blueprint: Blueprint, model_id: str) -> str
     return f"model {model_id} was {state}, and is deployed; {deploy_and_ask(applying, blueprint, model_id)}"
 
 
-def swap(applying: ApplyContext, blueprint: Blueprint, turn: Turn | None = None) -> RotationRecord:
+def swap(applying: ApplyContext, blueprint: Blueprint, turns: threading.Semaphore) -> RotationRecord:
     """Bring a new credential or definition to a model under traffic, or end what a killed rotation began.
 
-    :param turn: is let go while calls in flight end, which takes half a minute and asks for nothing.
+    :param turns: held by the caller; released during the grace period, which takes half a minute and sends nothing.
     """
 
     def on_step(step: Step, when: str) -> None:
-        if turn and step is Step.GRACE:
-            (turn.let_go if when == "before" else turn.take)()
+        if step is Step.GRACE:
+            (turns.release if when == "before" else turns.acquire)()
 
     source = source_for(blueprint, applying.hook, applying.aws_conn_id)
     return rotate_trusted(applying.hook, applying.acting, blueprint, source, token=applying.token, on_step=on_step)

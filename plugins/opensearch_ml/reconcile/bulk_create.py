@@ -18,7 +18,6 @@ from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGro
 from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.reconcile.concurrency import each as at_once
 from opensearch_ml.resources import bodies, canonical
 from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.inventory import Fleet
@@ -60,15 +59,8 @@ def make(
     :param start: deploys a registered model, tests it, and tells what was seen.
     :param on_end: called with what was told, or why it could not be made.
     """
-    # Neither needs the other, so their waits are one.
-    first = at_once(
-        {
-            "groups": lambda: _with_groups(hook, wanted, each),
-            "connectors": lambda: _with_connectors(hook, wanted, each),
-        },
-        2,
-    )
-    making = _drop_failed(_both(wanted, first["groups"], first["connectors"]), on_end)
+    making = _drop_failed(_with_connectors(hook, wanted, each), on_end)
+    making = _drop_failed(_with_groups(hook, making, each), on_end)
     agents = {name: one for name, one in making.items() if one.blueprint.connector.is_mcp}
     for name, one in agents.items():
         on_end(name, f"connector {one.connector_id} created")
@@ -76,17 +68,6 @@ def make(
     registered = _drop_failed(_with_models(hook, rest, each), on_end)
     for name, result in each({name: partial(start, one) for name, one in registered.items()}).items():
         on_end(name, result)
-
-
-def _both(wanted: Mapping[str, Making], groups: Made | Exception, connectors: Made | Exception) -> Made:
-    made: dict[str, Making | Exception] = {}
-    for name in wanted:
-        one, other = (told if isinstance(told, Exception) else told[name] for told in (groups, connectors))
-        if isinstance(one, Exception):
-            made[name] = one
-        else:
-            made[name] = other if isinstance(other, Exception) else replace(one, connector_id=other.connector_id)
-    return made
 
 
 def _drop_failed(made: Made, on_end: Callable[[str, str | Exception], None]) -> dict[str, Making]:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Generic
 
 from opensearch_ml.client.documents import Doc
-from opensearch_ml.errors import Transient
+from opensearch_ml.errors import OpenSearchMLError, Transient
 from opensearch_ml.retries import persistently
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def create_each_once(
 
     try:
         persistently(attempt)
-    except Transient as error:
+    except OpenSearchMLError as error:  # also of a look
         return {name: outcome.get(name, error) for name in makers}
     return outcome
 
