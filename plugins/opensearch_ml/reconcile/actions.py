@@ -27,7 +27,7 @@ from opensearch_ml.resources.changes import Change
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.sources import source_for, supply_for
-from opensearch_ml.rotation.trusted import rotate_trusted
+from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
@@ -172,7 +172,7 @@ def swap(applying: ApplyContext, blueprint: Blueprint, turns: threading.Semaphor
             (turns.release if when == "before" else turns.acquire)()
 
     source = source_for(blueprint, applying.hook, applying.aws_conn_id)
-    return rotate_trusted(applying.hook, applying.acting, blueprint, source, token=applying.token, on_step=on_step)
+    return rotate(applying.hook, blueprint, source, token=applying.token, acting=applying.acting, on_step=on_step)
 
 
 def _adopt_connector(applying: ApplyContext, blueprint: Blueprint, connector_id: str, known: str | None) -> str:

@@ -186,7 +186,7 @@ def test_a_swap_in_its_grace_period_lets_another_begin(monkeypatch: pytest.Monke
         on_step(Step.GRACE, "after")
         assert not turns.acquire(blocking=False)
 
-    monkeypatch.setattr(actions, "rotate_trusted", rotate)
+    monkeypatch.setattr(actions, "rotate", rotate)
     monkeypatch.setattr(actions, "source_for", lambda *_: None)
     applying = ApplyContext(as_hook(object()), Catalog.__new__(Catalog), Target(name="t"), None, None, "run-1")
     with turns:
