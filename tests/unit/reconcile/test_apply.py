@@ -290,6 +290,33 @@ def test_an_older_one_of_another_run_wins_and_ours_is_deleted() -> None:
     assert [one["id"] for one in objects.made] == ["theirs"]
 
 
+def test_a_loser_that_cannot_be_deleted_is_an_error() -> None:
+    objects = Objects()
+    maker = objects.maker("a")
+    refusal = RequestRefused("no", evidence="", fix="")
+
+    def create() -> str:
+        objects.made.append({"id": "theirs", "name": "a"})
+        return maker.create()
+
+    def discard(loser: ModelGroupDoc) -> None:
+        raise refusal
+
+    outcome = create_each_once({"a": Maker(create, discard)}, objects.look, at_once, looked=True)
+    assert outcome["a"] is refusal
+
+
+def test_a_look_that_is_refused_is_the_error_of_each() -> None:
+    objects = Objects()
+    refusal = RequestRefused("no", evidence="", fix="")
+
+    def look() -> dict[str, list[ModelGroupDoc]]:
+        raise refusal
+
+    outcome = create_each_once({name: objects.maker(name) for name in "ab"}, look, at_once)
+    assert outcome == {"a": refusal, "b": refusal}
+
+
 def test_a_refusal_is_the_end_for_one_and_a_conflict_is_tried_again() -> None:
     objects = Objects()
     refusal = RequestRefused("no", evidence="", fix="")
