@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
     from opensearch_ml.base.arns import DomainArn
-    from opensearch_ml.client.budget import Budget
 
 __all__ = ["OpenSearchMLHook"]
 
@@ -48,8 +47,6 @@ TRUSTED_ENDPOINTS = trusted_endpoints.SETTING
 READ_ATTEMPTS = 3
 MAX_HITS = 10_000  # the server refuses a larger window
 COMPATIBILITY_MODE = "7.10.2"
-TOO_MANY = 429
-THROTTLED = "remote_connector_throttling_exception"
 MAPPING_KEYS = ("backend_roles", "users", "hosts")
 
 
@@ -68,7 +65,6 @@ class OpenSearchMLHook(BaseHook):
         super().__init__(**kwargs)
         self.opensearch_conn_id = opensearch_conn_id
         self._secrets = KnownSecrets()
-        self.budget: Budget | None = None  # who sends many requests at once, says here how many
 
     @cached_property
     def client(self) -> OpenSearch:
@@ -382,17 +378,9 @@ class OpenSearchMLHook(BaseHook):
 
         from opensearch_ml.client.error_mapping import translate
 
-        budget = self.budget
         try:
-            if budget is None:
-                return call(**arguments)
-            with budget:
-                answer = call(**arguments)
-            budget.taken()
-            return answer
+            return call(**arguments)
         except (TransportError, SerializationError) as error:
-            if budget and _asks_for_fewer(error):
-                budget.refused()
             aws_conn_id = self.aws.aws_conn_id if self.aws else None
             raise translate(
                 error, conn_id=self.opensearch_conn_id, aws_conn_id=aws_conn_id, redact=self.redact
@@ -423,8 +411,3 @@ class OpenSearchMLHook(BaseHook):
             self._write(call, **arguments)
         except NotFound:
             log.debug("%s is gone already", arguments)
-
-
-def _asks_for_fewer(error: Exception) -> bool:
-    # A platform's throttling reaches us as the cluster's own 400.
-    return getattr(error, "status_code", None) == TOO_MANY or THROTTLED in str(error)

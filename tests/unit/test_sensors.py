@@ -53,7 +53,7 @@ def test_a_deployed_model_is_done_at_the_first_look(state: str, task: str | None
     assert cluster.looks == 1
 
 
-@pytest.mark.parametrize("state", sorted(states.MODEL_DEPLOYING))
+@pytest.mark.parametrize("state", sorted(states.MODEL_DEPLOYING | states.MODEL_PARTIALLY_DEPLOYED))
 def test_a_model_that_deploys_is_waited_for(state: str) -> None:
     cluster = ClusterDouble(model=[state, state, "DEPLOYED"])
     assert sensor(cluster, deploy_task_id=None).execute({}) == MODEL
@@ -70,7 +70,13 @@ def test_a_model_that_will_never_be_deployed_fails_at_the_first_look(state: str)
 
 @pytest.mark.parametrize("task", sorted(states.TASK_INTERMEDIATE))
 @pytest.mark.parametrize(
-    "state", sorted(states.MODEL_DEPLOYING | states.MODEL_NOT_DEPLOYED | states.MODEL_DEPLOY_FAILED)
+    "state",
+    sorted(
+        states.MODEL_DEPLOYING
+        | states.MODEL_PARTIALLY_DEPLOYED
+        | states.MODEL_NOT_DEPLOYED
+        | states.MODEL_DEPLOY_FAILED
+    ),
 )
 def test_a_task_that_goes_on_is_waited_for_whatever_the_model_says(state: str, task: str) -> None:
     cluster = ClusterDouble(model=[state, "DEPLOYED"], task=[task, "COMPLETED"])

@@ -42,6 +42,14 @@ def in_value(text: str) -> bool:
     return SHAPES.search(text) is not None
 
 
+def printable(text: str) -> str:
+    """Return a text without secrets of a well-known shape, and without what a terminal or GitHub Actions executes.
+
+    :param text: of a file or a cluster: it may hold control characters, or a secret where none belongs.
+    """
+    return SHAPES.sub("***", "".join(one if one.isprintable() else "?" for one in text))
+
+
 def in_query(url: str) -> bool:
     """Tell whether a URL's query carries a key or a token."""
     return QUERY.search(url) is not None

@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opensearch_ml.base import secret_patterns
+from opensearch_ml.base.secret_patterns import printable
 from opensearch_ml.blueprint import writer
 from opensearch_ml.catalog import catalog
 from opensearch_ml.catalog.catalog import Catalog
@@ -50,7 +50,7 @@ def run(
         importing.show(found.blueprints, folder)
         print("\n".join(_for_the_target(found, target_name)))
     for told in _left_to_do(found, where, target_name):
-        print(_plain(told), file=sys.stderr)
+        print(printable(told), file=sys.stderr)
     return OK if found.blueprints and all(one.is_valid for one in found.blueprints) else FINDINGS
 
 
@@ -106,9 +106,3 @@ def _left_to_do(found: Others, where: str, target_name: str | None) -> Iterator[
 
 def _file_of(target_name: str | None) -> str:
     return f"targets/{target_name}.yaml" if target_name else "the target of this cluster"
-
-
-def _plain(told: str) -> str:
-    # What others wrote into a cluster may hold a line that a terminal obeys, or a secret where none belongs.
-    printable = "".join(one if one.isprintable() else "?" for one in told)
-    return secret_patterns.SHAPES.sub("***", printable)

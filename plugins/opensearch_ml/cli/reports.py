@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from opensearch_ml.base import secret_patterns
+from opensearch_ml.base.secret_patterns import printable
 from opensearch_ml.errors import Finding, skipped_checks
 
 Found = Sequence[tuple[Path, Finding]]
@@ -20,9 +20,9 @@ def text(found: Found, files: int) -> str:
     for file, of_file in groupby(found, key=lambda one: one[0]):
         blocks = []
         for _, finding in of_file:
-            path = f"{_plain(finding.path)}: " if finding.path else ""
-            problem, fix = _plain(finding.problem), _plain(finding.fix)
-            blocks.append(f"{_plain(str(file))}:{finding.line or WHOLE_FILE}: {path}{problem}\n    fix: {fix}")
+            path = f"{printable(finding.path)}: " if finding.path else ""
+            problem, fix = printable(finding.problem), printable(finding.fix)
+            blocks.append(f"{printable(str(file))}:{finding.line or WHOLE_FILE}: {path}{problem}\n    fix: {fix}")
         parts.append("\n".join(blocks))
     return "\n\n".join([*parts, _summary(found, files)])
 
@@ -34,9 +34,9 @@ def as_json(found: Found, files: int) -> str:
             {
                 "file": str(file),
                 "line": finding.line or WHOLE_FILE,
-                "path": _plain(finding.path),
-                "problem": _plain(finding.problem),
-                "fix": _plain(finding.fix),
+                "path": printable(finding.path),
+                "problem": printable(finding.problem),
+                "fix": printable(finding.fix),
                 "skips_checks": finding.skips_checks,
             }
             for file, finding in found
@@ -52,8 +52,8 @@ def github(found: Found, files: int) -> str:
     """
     commands = [
         f"::error file={_property(str(file))},line={finding.line or WHOLE_FILE}"
-        f",title={_property(_plain(finding.path or 'blueprint'))}"
-        f"::{_data(_plain(f'{finding.problem}. {finding.fix}'))}"
+        f",title={_property(printable(finding.path or 'blueprint'))}"
+        f"::{_data(printable(f'{finding.problem}. {finding.fix}'))}"
         for file, finding in found
     ]
     return "\n".join([*commands, _summary(found, files)])
@@ -69,7 +69,7 @@ def not_judged(places: Sequence[tuple[Path, str, str]]) -> str:
         file, path, _ = next(place for place in places if place[2] == variable)
         others = sum(place[2] == variable for place in places) - 1
         more = f" and {others} more" if others else ""
-        lines.append(_plain(f"not judged: {path} in {file}{more}, because variables.{variable} has no value"))
+        lines.append(printable(f"not judged: {path} in {file}{more}, because variables.{variable} has no value"))
     if lines:
         lines.append("    fix: give --target, or a default in the blueprint (a domain's own: --domain-arn)")
     return "\n".join(lines)
@@ -85,12 +85,6 @@ def _summary(found: Found, files: int) -> str:
     count = f"{len(found)} {'finding' if len(found) == 1 else 'findings'}"
     skipped = skipped_checks(finding for _, finding in found)
     return f"{count} in {len({file for file, _ in found})} of {whole}{skipped}"
-
-
-def _plain(told: str) -> str:
-    # A finding holds no value; but a key is part of its path, and may be a secret, or a line that GitHub obeys.
-    printable = "".join(one if one.isprintable() else "?" for one in told)
-    return secret_patterns.SHAPES.sub("***", printable)
 
 
 def _data(told: str) -> str:

@@ -22,6 +22,7 @@ from opensearch_ml.blueprint import placeholders
 from opensearch_ml.blueprint.models import Action, ClientConfig, Connector
 from opensearch_ml.blueprint.registration import Model
 from opensearch_ml.checks import aws
+from opensearch_ml.checks.versions import TIMEOUTS
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.importing import smoke_test
 from opensearch_ml.importing.docs.connector import SERVERS_OWN, ordered
@@ -48,7 +49,6 @@ MODELS_OWN = SERVERS_OWN | frozenset(
     }
 )
 ACCESS = ("access_mode", "backend_roles", "add_all_backend_roles")
-TIMEOUTS = ("connection_timeout", "read_timeout")
 SENSIBLE_S = 30
 NEVER = -1  # minutes
 KEY = "api_key"  # of a credential that no header asks for

@@ -30,7 +30,7 @@ from opensearch_ml.reconcile.approval import Approved, approved
 from opensearch_ml.reconcile.limits import Limits, too_much
 from opensearch_ml.reconcile.planning import plan_for
 from opensearch_ml.reconcile.results import Applied, Outcome
-from opensearch_ml.resources.changes import Change, Kind, Plan
+from opensearch_ml.resources.changes import LAST_STAGE, Change, Kind, Plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,7 +58,6 @@ ANSWER_WITHIN = timedelta(days=1)
 BATCHES_AT_ONCE = 4  # on one cluster
 BLOCKS_TOLD = 20
 NOT_IN_A_GROUP_ID = re.compile(r"[^A-Za-z0-9_-]")
-LAST = (Kind.CLEAN, Kind.ORPHAN)
 CHANGING = frozenset({Kind.UPDATE.value, Kind.SWAP.value})
 
 
@@ -409,7 +408,7 @@ def _parts(plan: Plan, *, prune: bool) -> tuple[list[Approved], list[Approved], 
     found: tuple[list[tuple[Change, ...]], ...] = ([], [], [])
     for stage in plan.stages():
         for changes in stage:
-            at = 0 if changes[0].kind is Kind.SETTINGS else 2 if changes[0].kind in LAST else 1
+            at = 0 if changes[0].kind is Kind.SETTINGS else 2 if changes[0].kind in LAST_STAGE else 1
             wanted = tuple(one for one in changes if prune or one.kind is not Kind.ORPHAN)
             if wanted:
                 found[at].append(wanted)

@@ -32,7 +32,7 @@ from opensearch_ml.rotation.selection import Standing, standings
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
-from opensearch_ml.rotation.trusted import rotate_trusted
+from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.model import made_from
 
 if TYPE_CHECKING:
@@ -153,8 +153,13 @@ class OpenSearchRotateCredentialOperator(OpenSearchMLAdminOperator, OpenSearchML
         blueprint = self.load()
         source = source_for(blueprint, self.hook, self.aws_conn_id)
         self.log.info("%s: credential: %s", blueprint.name, blueprint.credential_origin)
-        done = rotate_trusted(
-            self.hook, self.acting_hook, blueprint, source, token=token_of(context), force=is_true(self.force)
+        done = rotate(
+            self.hook,
+            blueprint,
+            source,
+            token=token_of(context),
+            acting=self.acting_hook,
+            force=is_true(self.force),
         )
         if isinstance(source, RoleArnSource):
             for seen in source.check():

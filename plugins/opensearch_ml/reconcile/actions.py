@@ -5,6 +5,7 @@ Every one looks again, exactly, before it writes, and returns what it did in a f
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -20,14 +21,13 @@ from opensearch_ml.errors import Conflict, NotFound
 from opensearch_ml.iam.ensure_role import ensure_iam_role, role_on
 from opensearch_ml.reconcile import diff_settings
 from opensearch_ml.reconcile.apply_context import ApplyContext
-from opensearch_ml.reconcile.concurrency import Turn
-from opensearch_ml.reconcile.diff_blueprint import DEPLOYING, STUCK_S
+from opensearch_ml.reconcile.diff_blueprint import STUCK_S
 from opensearch_ml.resources import adoption, bodies, canonical
 from opensearch_ml.resources.changes import Change
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.sources import source_for, supply_for
-from opensearch_ml.rotation.trusted import rotate_trusted
+from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.cluster_settings import ensure_ml_settings, ensure_trusted_endpoints
@@ -156,23 +156,23 @@ def redeploy(applying: ApplyContext, blueprint: Blueprint, model_id: str) -> str
     found = _there(hook.get_model(model_id), f"model {model_id}")
     state = str(found.get("model_state"))
     age_s = time.time() - int(found.get("last_updated_time") or 0) / 1000
-    if state in states.MODEL_DEPLOY_FAILED or (state in DEPLOYING and age_s > STUCK_S):
+    if state in states.MODEL_DEPLOY_FAILED or (state in states.MODEL_DEPLOYING and age_s > STUCK_S):
         persistently(partial(hook.undeploy_model, model_id))
     return f"model {model_id} was {state}, and is deployed; {deploy_and_ask(applying, blueprint, model_id)}"
 
 
-def swap(applying: ApplyContext, blueprint: Blueprint, turn: Turn | None = None) -> RotationRecord:
+def swap(applying: ApplyContext, blueprint: Blueprint, turns: threading.Semaphore) -> RotationRecord:
     """Bring a new credential or definition to a model under traffic, or end what a killed rotation began.
 
-    :param turn: is let go while calls in flight end, which takes half a minute and asks for nothing.
+    :param turns: held by the caller; released during the grace period, which takes half a minute and sends nothing.
     """
 
     def on_step(step: Step, when: str) -> None:
-        if turn and step is Step.GRACE:
-            (turn.let_go if when == "before" else turn.take)()
+        if step is Step.GRACE:
+            (turns.release if when == "before" else turns.acquire)()
 
     source = source_for(blueprint, applying.hook, applying.aws_conn_id)
-    return rotate_trusted(applying.hook, applying.acting, blueprint, source, token=applying.token, on_step=on_step)
+    return rotate(applying.hook, blueprint, source, token=applying.token, acting=applying.acting, on_step=on_step)
 
 
 def _adopt_connector(applying: ApplyContext, blueprint: Blueprint, connector_id: str, known: str | None) -> str:

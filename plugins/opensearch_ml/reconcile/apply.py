@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any
 
-from opensearch_ml.client.budget import Budget
 from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import Final, OpenSearchMLError, Transient, Unreachable
@@ -17,15 +16,15 @@ from opensearch_ml.reconcile import actions, pruning
 from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import Approved
 from opensearch_ml.reconcile.bulk_create import Making, make
-from opensearch_ml.reconcile.concurrency import Turn, each
+from opensearch_ml.reconcile.concurrency import each
 from opensearch_ml.reconcile.planning import Planned, plan_for
 from opensearch_ml.reconcile.results import Applied, Outcome
-from opensearch_ml.reconcile.staleness import LAST, decide
-from opensearch_ml.resources.changes import Change, Kind
+from opensearch_ml.reconcile.staleness import decide
+from opensearch_ml.resources.changes import LAST_STAGE, Change, Kind
 from opensearch_ml.resources.rotation_state import tellable
 from opensearch_ml.retries import until_effective
 from opensearch_ml.rotation.sources import supply_for
-from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
+from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints, trusted_for
 from opensearch_ml.steps.explain import explain
 
 log = logging.getLogger(__name__)
@@ -45,27 +44,14 @@ def apply_stage(
     """Look once, and do what stands to be done now of what was approved.
 
     :param approved: of one stage of `Plan.stages`; what is about one blueprint is done in order, blueprints at once.
-    :param at_once: how many requests; fewer while the cluster says that it is too many.
+    :param at_once: how many blueprints at once; a swap in its grace period does not count.
     :param on_done: called in this thread after each, with (what was done, how many are done, how many there are).
     :return: in the order of `approved`, one for each.
     :raises OpenSearchMLError: the cluster could not be looked at; nothing was written.
     """
     if not approved:
         return []
-    with _budget(applying, at_once):
-        return _Stage(applying, approved, at_once, on_done).run()
-
-
-@contextmanager
-def _budget(applying: ApplyContext, at_once: int) -> Iterator[None]:
-    budget = Budget(at_once)
-    applying.hook.budget = applying.acting.budget = budget
-    try:
-        yield
-    except BaseException:
-        budget.stop()  # who is at work ends with the next request; what a killed run has begun, the next goes on with
-        raise
-    applying.hook.budget = applying.acting.budget = None
+    return _Stage(applying, approved, at_once, on_done).run()
 
 
 class _Busy(Exception):  # noqa: N818 (it is no error: another run works)
@@ -99,7 +85,7 @@ class _Stage:
         applying = self.applying
         _, names = applying.catalog.fleet(applying.target.name)
         kinds = {Kind(kind) for one in self.approved.values() for kind in one.kinds}
-        whole = bool(kinds & {Kind.SETTINGS, *LAST})
+        whole = bool(kinds & {Kind.SETTINGS, *LAST_STAGE})
         return plan_for(
             applying.hook,
             applying.catalog,
@@ -141,16 +127,22 @@ class _Stage:
 
     def do_changes(self, *kinds: Kind, threads: int = 0) -> None:
         """Do the changes of some kinds, in order for each blueprint; who fails is out."""
-        turns = threading.Semaphore(self.at_once)
+        turns, is_stopped = threading.BoundedSemaphore(self.at_once), threading.Event()
         work = {what: [one for one in self.todo[what] if one.kind in kinds] for what in self.open}
 
         def do(what: str) -> str:
-            with Turn(turns) as turn:
+            with turns:
+                if is_stopped.is_set():
+                    raise CancelledError
                 for change in work[what]:
-                    self.told[what].append(self.do_one(change, turn))
+                    self.told[what].append(self.do_one(change, turns))
             return "; ".join(self.told[what])
 
-        self.do({what: partial(do, what) for what in work if work[what]}, threads, *kinds)
+        try:
+            self.do({what: partial(do, what) for what in work if work[what]}, threads, *kinds)
+        except BaseException:  # the task is ended from outside: a swap that waits for its turn must not begin
+            is_stopped.set()
+            raise
 
     @property
     def open(self) -> list[str]:
@@ -178,7 +170,7 @@ class _Stage:
 
         return until_effective(attempt)
 
-    def do_one(self, change: Change, turn: Turn) -> str:
+    def do_one(self, change: Change, turns: threading.Semaphore) -> str:
         applying = self.applying
         if change.kind is Kind.SETTINGS:
             return actions.mend_cluster(applying, change, self.planned.target, self.planned.blueprints)
@@ -197,7 +189,7 @@ class _Stage:
             return actions.update(applying, blueprint, change)
         if change.kind is Kind.REDEPLOY:
             return actions.redeploy(applying, blueprint, change.models[0])
-        done = actions.swap(applying, blueprint, turn)
+        done = actions.swap(applying, blueprint, turns)
         if done.outcome == "busy":
             raise _Busy(str(done))
         return str(done)
@@ -247,7 +239,7 @@ class _Stage:
     def stop_trusting(self) -> None:
         """Trust no more what we trusted for connectors that are deleted: once for all, as it asks for every URL."""
         deleted = [one for what in self.open for one in self.todo[what] if one.kind is Kind.ORPHAN]
-        patterns = pruning.trusted_for(self.planned.cluster.fleet, deleted)
+        patterns = trusted_for(pruning.connectors_of(self.planned.cluster.fleet, deleted))
         if not patterns:
             return
         try:

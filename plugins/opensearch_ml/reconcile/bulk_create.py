@@ -7,7 +7,7 @@ here: `actions.provision` looks at that one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,13 +18,12 @@ from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGro
 from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.reconcile.concurrency import each as at_once
 from opensearch_ml.resources import bodies, canonical
 from opensearch_ml.resources.bodies import GROUP_LABEL
 from opensearch_ml.resources.inventory import Fleet
 from opensearch_ml.steps.connector import OneConnector
 from opensearch_ml.steps.model import OneModel, ensure_model_group
-from opensearch_ml.steps.once import Each, Maker, create_each_once
+from opensearch_ml.steps.once import Each, Maker, create_each_once, one_by_one
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,8 @@ def make(
     :param start: deploys a registered model, tests it, and tells what was seen.
     :param on_end: called with what was told, or why it could not be made.
     """
-    # Neither needs the other, so their waits are one.
-    first = at_once(
-        {
-            "groups": lambda: _with_groups(hook, wanted, each),
-            "connectors": lambda: _with_connectors(hook, wanted, each),
-        },
-        2,
-    )
-    making = _drop_failed(_both(wanted, first["groups"], first["connectors"]), on_end)
+    making = _drop_failed(_with_connectors(hook, wanted, each), on_end)
+    making = _drop_failed(_with_groups(hook, making, each), on_end)
     agents = {name: one for name, one in making.items() if one.blueprint.connector.is_mcp}
     for name, one in agents.items():
         on_end(name, f"connector {one.connector_id} created")
@@ -76,17 +68,6 @@ def make(
     registered = _drop_failed(_with_models(hook, rest, each), on_end)
     for name, result in each({name: partial(start, one) for name, one in registered.items()}).items():
         on_end(name, result)
-
-
-def _both(wanted: Mapping[str, Making], groups: Made | Exception, connectors: Made | Exception) -> Made:
-    made: dict[str, Making | Exception] = {}
-    for name in wanted:
-        one, other = (told if isinstance(told, Exception) else told[name] for told in (groups, connectors))
-        if isinstance(one, Exception):
-            made[name] = one
-        else:
-            made[name] = other if isinstance(other, Exception) else replace(one, connector_id=other.connector_id)
-    return made
 
 
 def _drop_failed(made: Made, on_end: Callable[[str, str | Exception], None]) -> dict[str, Making]:
@@ -130,10 +111,9 @@ def _with_groups(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Eac
         for name, blueprint in first.items()
     }
     outcome = create_each_once(makers, look, each)
-    for name, told in outcome.items():
-        if isinstance(told, OpenSearchMLError):
-            # It knows why a group that nobody finds cannot be created.
-            outcome[name] = _tried(partial(_group_by_itself, hook, first[name]))
+    # It knows why a group that nobody finds cannot be created.
+    failed = [name for name, told in outcome.items() if isinstance(told, OpenSearchMLError)]
+    outcome |= one_by_one({name: partial(_group_by_itself, hook, first[name]) for name in failed})
     return {
         name: one if one.blueprint.connector.is_mcp else _given(outcome[one.blueprint.group_name], one, "group_id")
         for name, one in making.items()
@@ -165,8 +145,8 @@ def _with_models(hook: OpenSearchMLHook, making: Mapping[str, Making], each: Eac
         by_group.setdefault(one.group_id, []).append(name)
 
     def in_turn(calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        turns = {group: [name for name in names if name in calls] for group, names in by_group.items()}
-        results = each({group: partial(_one_by_one, names, calls) for group, names in turns.items() if names})
+        turns = {group: {name: calls[name] for name in names if name in calls} for group, names in by_group.items()}
+        results = each({group: partial(one_by_one, turn) for group, turn in turns.items() if turn})
         return {name: result for told in results.values() for name, result in told.items()}
 
     outcome = create_each_once(
@@ -185,14 +165,3 @@ def _ours(hook: OpenSearchMLHook, names: Iterable[str]) -> dict[str, list[Connec
 
 def _given(told: tuple[Doc, bool] | Exception, one: Making, field: str) -> Making | Exception:
     return told if isinstance(told, Exception) else replace(one, **{field: str(told[0]["id"])})  # type: ignore[arg-type]
-
-
-def _one_by_one(names: Sequence[str], calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    return {name: _tried(calls[name]) for name in names}
-
-
-def _tried(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        return error

@@ -2,37 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
-
-
-class Turn:
-    """One of the turns that there are at once; it can be let go for a while, so that another begins."""
-
-    def __init__(self, turns: threading.Semaphore) -> None:
-        self._turns = turns
-        self._held = False
-
-    def take(self) -> None:
-        """Wait for a turn, unless there is one already."""
-        if not self._held:
-            self._turns.acquire()
-            self._held = True
-
-    def let_go(self) -> None:
-        """Let another begin."""
-        if self._held:
-            self._held = False
-            self._turns.release()
-
-    def __enter__(self) -> Turn:
-        self.take()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.let_go()
 
 
 def each(

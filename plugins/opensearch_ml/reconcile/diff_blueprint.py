@@ -20,7 +20,6 @@ from opensearch_ml.rotation import failures
 
 STUCK_S = 600.0  # the server gives up its own tasks after that: plugins.ml_commons.ml_task_timeout_in_seconds
 DEAD_S = 300.0  # a rotation stirs every few seconds; the rest is what two clocks may differ by
-DEPLOYING = frozenset({"DEPLOYING", "LOADING"})
 NO_TOKEN = ""  # this run has made nothing
 DONE = {Kind.CREATE: "created", Kind.ADOPT: "adopted"}
 NAMED = re.compile(r"\Ablueprint \S+ ")
@@ -97,7 +96,7 @@ def _under_way(blueprint: Blueprint, found: RotationState, view: View) -> Change
     stirred += [one.created_ms for one in found.candidates]
     if found.holder and found.holder != view.token and view.now_ms - max(stirred) < DEAD_S * 1000:
         return _blocked(blueprint, model, f"run {found.holder} rotates it", "nothing: the next run looks again")
-    if model.get("model_state") in DEPLOYING and _since_s(model, view.now_ms) < STUCK_S:
+    if model.get("model_state") in states.MODEL_DEPLOYING and _since_s(model, view.now_ms) < STUCK_S:
         return _blocked(blueprint, model, "it is being deployed", "nothing: the next run looks again")
     return None
 
@@ -144,9 +143,9 @@ def _deployment(blueprint: Blueprint, model: ModelDoc, now_ms: int) -> Iterator[
         return
     if state == "UNDEPLOYED" and setting and (setting.model_ttl_minutes or 0) > 0:
         return  # the server does that itself, and deploys it when it is asked
-    if state in DEPLOYING:
+    if state in states.MODEL_DEPLOYING:
         why = f"{state} for {_since_s(model, now_ms) / 60:.0f} min"
-    elif state in states.MODEL_DEPLOYING:
+    elif state in states.MODEL_PARTIALLY_DEPLOYED:
         planned, current = model.get("planning_worker_node_count"), model.get("current_worker_node_count") or 0
         why = f"{state} on {current} of {planned} nodes" if planned else state
     elif state in states.MODEL_NOT_DEPLOYED | states.MODEL_DEPLOY_FAILED:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.client import states
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import Final
@@ -65,21 +64,11 @@ def delete_model(hook: OpenSearchMLHook, model: ModelDoc) -> None:
         raise
 
 
-def trusted_for(fleet: Fleet, changes: Iterable[Change]) -> set[str]:
-    """Return the patterns that the URLs of the connectors have which changes delete."""
-    held = [fleet.connector(one) for change in changes for one in change.connectors]
-    held += [model.get("connector") for change in changes for one in change.models if (model := fleet.model(one))]
-    return {
-        trusted_endpoints.derive(url, connector.get("parameters") or {})
-        for connector in held
-        if connector and connectors.is_ours(connector)
-        for url in _urls(connector)
-    }
-
-
-def _urls(connector: ConnectorDoc) -> list[str]:
-    own = [action["url"] for action in connector.get("actions") or ()] + [connector.get("url")]
-    return [url for url in own if url]
+def connectors_of(fleet: Fleet, changes: Iterable[Change]) -> list[ConnectorDoc]:
+    """Return those of our connectors, standalone and internal, that changes delete."""
+    found = [fleet.connector(one) for change in changes for one in change.connectors]
+    found += [model.get("connector") for change in changes for one in change.models if (model := fleet.model(one))]
+    return [connector for connector in found if connector and connectors.is_ours(connector)]
 
 
 def _delete_empty(hook: OpenSearchMLHook, group_ids: Iterable[str]) -> list[str]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opensearch_ml.client.documents import ModelDoc
+from opensearch_ml.client.states import MODEL_DEPLOYING
 from opensearch_ml.reconcile.approval import Approved
-from opensearch_ml.reconcile.diff_blueprint import DEPLOYING
 from opensearch_ml.reconcile.results import Outcome
-from opensearch_ml.resources.changes import STOPPED, Change, Kind, Plan
-
-LAST = (Kind.CLEAN, Kind.ORPHAN)  # what the last stage does
+from opensearch_ml.resources.changes import LAST_STAGE, STOPPED, Change, Kind, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,10 @@ def decide(one: Approved, plan: Plan, model: ModelDoc | None) -> Decision:
     :param plan: of now, made by the run that has the approval.
     :param model: the blueprint's, as it stands.
     """
-    deletes = any(Kind(kind) in LAST for kind in one.kinds)
+    deletes = any(Kind(kind) in LAST_STAGE for kind in one.kinds)
     changes = [change for change in plan.changes if change.what == one.what]
     stopped = [change for change in changes if change.kind in STOPPED]
-    now = tuple(change for change in changes if change.kind not in STOPPED and (change.kind in LAST) is deletes)
+    now = tuple(change for change in changes if change.kind not in STOPPED and (change.kind in LAST_STAGE) is deletes)
     if stopped and not now:
         first = stopped[0]
         if first.kind is Kind.BLOCKED and _has_begun_to_deploy(one, model):
@@ -60,4 +58,4 @@ def decide(one: Approved, plan: Plan, model: ModelDoc | None) -> Decision:
 
 def _has_begun_to_deploy(one: Approved, model: ModelDoc | None) -> bool:
     asked = {Kind.CREATE.value, Kind.REDEPLOY.value} & set(one.kinds)
-    return bool(asked) and (model or {}).get("model_state") in DEPLOYING
+    return bool(asked) and (model or {}).get("model_state") in MODEL_DEPLOYING

@@ -25,6 +25,7 @@ class Kind(str, Enum):
 
 
 STOPPED = (Kind.BLOCKED, Kind.BROKEN)  # nothing is written for these
+LAST_STAGE = (Kind.CLEAN, Kind.ORPHAN)  # the stage that deletes
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,8 @@ class Plan:
         First the cluster, on which every connector depends; then all that is about one blueprint, blueprint by
         blueprint; last what is deleted. What is stopped is in none.
         """
-        last = (Kind.CLEAN, Kind.ORPHAN)
-        middle = tuple(kind for kind in Kind if kind not in (Kind.SETTINGS, *last, *STOPPED))
-        found = (self.of_kind(Kind.SETTINGS), self.of_kind(*middle), self.of_kind(*last))
+        middle = tuple(kind for kind in Kind if kind not in (Kind.SETTINGS, *LAST_STAGE, *STOPPED))
+        found = (self.of_kind(Kind.SETTINGS), self.of_kind(*middle), self.of_kind(*LAST_STAGE))
         return tuple(_by_what(stage) for stage in found if stage)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGroupDoc
-from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING
+from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING, MODEL_PARTIALLY_DEPLOYED
 from opensearch_ml.resources import adoption, canonical
 from opensearch_ml.resources.rotation_state import CANARY_PREFIX, RotationState, canary_name, situation
 
@@ -73,7 +73,7 @@ class Fleet:
             # Its name was changed in the blueprint. One that a person made on our connector is not in our group.
             renamed = [one for one in owned if self.is_in_our_group(one)]
             known = renamed if len(renamed) == 1 else []
-        return sorted(known, key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING)
+        return serving_first(known)
 
     def strangers(self, model_name: str) -> list[ModelDoc]:
         """Return the models of a name that are not ours, oldest first; of a blueprint that has none of its own."""
@@ -192,6 +192,12 @@ def blueprint_of(connector: ConnectorDoc) -> str:
     """Return the name of the blueprint that a connector of ours is for; empty if it is not ours."""
     marks = connector.get("parameters") or {}
     return str(marks.get(canonical.LABEL_BLUEPRINT, "")) if marks.get(canonical.LABEL_OWNER) == OWNER else ""
+
+
+def serving_first(models: Iterable[ModelDoc]) -> list[ModelDoc]:
+    """Return models with those first that are deployed, also in part, or being deployed; otherwise in their order."""
+    serving = MODEL_DEPLOYED | MODEL_DEPLOYING | MODEL_PARTIALLY_DEPLOYED
+    return sorted(models, key=lambda model: model.get("model_state") not in serving)
 
 
 def is_canary(model: ModelDoc) -> bool:

@@ -4,7 +4,7 @@
 `resources.rotation_state` derives, as a pure function, what a run does next. `swap` does it: `candidate` creates and
 tests a connector beside production, `switch` points the model to it and back, `prove` waits until every node serves
 it. `lease` lets one run at a time rotate a model, `run` is one such run, `record` its evidence, and `failures` are its
-errors. `trusted` trusts a new URL before a rotation and no longer trusts the old one after it.
+errors.
 
 For all models of a target: `selection` finds those that are due, `schedule` says when, `summary` reports.
 """

@@ -15,6 +15,7 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources.rotation_state import CLAIMED, HELD_BY, canary_name
 from opensearch_ml.retries import persistently
+from opensearch_ml.rotation.lease import LeaseLost
 from opensearch_ml.rotation.read import canaries, look
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.deployment import deploy as deploy_model
@@ -27,24 +28,13 @@ ID_TRIES = 6  # one id in four contains a hyphen
 DEPLOY_S = 60.0
 
 
-class Overtaken(Exception):  # noqa: N818 (it is no error: another run works)
-    """Another run claimed the model first.
-
-    :param holder: its token.
-    """
-
-    def __init__(self, holder: str) -> None:
-        super().__init__(holder)
-        self.holder = holder
-
-
 def claim(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
     """Create a candidate that has no credential yet, and see whether it is the oldest: whose is, rotates.
 
     The credential comes later, because making one may write at its source, which only one run may do.
 
     :return: the candidate's id.
-    :raises Overtaken: another run's is older; ours is deleted again.
+    :raises LeaseLost: another run's is older; ours is deleted again.
     Source: ``POST /_plugins/_ml/connectors/_create``.
     """
     mine = _create(hook, _body(blueprint, _placeholders(blueprint), {canonical.LABEL_RUN: token}, CLAIMED))
@@ -52,7 +42,7 @@ def claim(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
     first = next(iter(look(hook, blueprint).candidates), None)
     if first and first.id != mine:
         connectors.delete_if_unused(hook, mine)
-        raise Overtaken(first.run)
+        raise LeaseLost(first.run)
     return mine
 
 
@@ -61,7 +51,7 @@ def register_canary(
 ) -> str:
     """Register a canary, not deployed, in the model's own group, and return its id.
 
-    :raises Overtaken: another run has taken the same dead one's candidate over, and its canary is older.
+    :raises LeaseLost: another run has taken the same dead one's candidate over, and its canary is older.
     Source: ``POST /_plugins/_ml/models/_register``.
     """
     body = {
@@ -77,7 +67,7 @@ def register_canary(
     if first and first["id"] != mine and first["description"] != description:
         persistently(partial(hook.delete_model, mine))
         held = HELD_BY.search(first["description"] or "")
-        raise Overtaken(held["token"] if held else "")
+        raise LeaseLost(held["token"] if held else "")
     return mine
 
 

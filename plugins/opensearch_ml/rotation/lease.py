@@ -30,7 +30,7 @@ NEVER = float("-inf")
 
 
 class LeaseLost(Exception):  # noqa: N818 (it is no error: another run works)
-    """Another process holds the lease; nothing may be written any more.
+    """Another process claimed the model first or holds the lease; nothing may be written any more.
 
     :param holder: its token.
     """

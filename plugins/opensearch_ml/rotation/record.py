@@ -42,7 +42,7 @@ class Step(str, Enum):
 Journal = Callable[[Step, When], None]
 
 
-def no_journal(step: Step, when: When) -> None:
+def no_journal(step: Enum, when: When) -> None:
     """Keep no journal."""
 
 

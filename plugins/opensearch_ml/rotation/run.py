@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from opensearch_ml.blueprint.models import Blueprint
@@ -38,14 +38,14 @@ class Run:
         blueprint: Blueprint,
         source: CredentialSource,
         token: str,
+        acting: OpenSearchMLHook | None,
         limits: Limits,
         force: bool,
-        allowing: Callable[[], AbstractContextManager[object]],
         on_step: Journal,
     ) -> None:
         self.hook, self.blueprint, self.source = hook, blueprint, source
-        self.token, self.limits, self.force = token, limits, force
-        self.allowing, self.on_step = allowing, on_step
+        self.token, self.acting, self.limits, self.force = token, acting, limits, force
+        self.on_step = on_step
         self.lease = Lease(hook, token, limits.lease_s)
         self.found = RotationState(None, None)
         self.why: tuple[str, ...] = ()

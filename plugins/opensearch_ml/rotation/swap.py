@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.credentials.source import CredentialSource
@@ -27,6 +27,7 @@ from opensearch_ml.rotation.record import DEFAULT_LIMITS, Journal, Limits, Rotat
 from opensearch_ml.rotation.run import Run
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import connector as connectors
+from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints, trusted_for, trusting
 
 log = logging.getLogger(__name__)
 
@@ -37,22 +38,29 @@ def rotate(
     source: CredentialSource,
     *,
     token: str,
+    acting: OpenSearchMLHook | None = None,
     limits: Limits = DEFAULT_LIMITS,
     force: bool = False,
-    allowing: Callable[[], AbstractContextManager[object]] = nullcontext,
     on_step: Journal = no_journal,
 ) -> RotationRecord:
     """Make the blueprint's model serve what the blueprint and its source say now, without losing a predict.
 
     :param token: of this run; a retry has the same one, and goes on at once.
+    :param acting: adds the trusted endpoints of the new URLs before a candidate is created, and removes those of the
+        old URLs after the rotation. None: trusted endpoints are left as they are.
     :param force: also when nothing differs.
-    :param allowing: entered before a candidate is made, and left once it serves or is gone: lets the cluster call it.
     :param on_step: called before and after each step.
     :return: what was done; ``busy`` if another run rotates this model.
     :raises RotationFailed: the candidate was refused, or did not come to serve; says what serves.
     :raises Transient: the cluster did not answer before anything was written.
+    :raises OpenSearchMLError: the trusted endpoints of the old URLs could not be removed.
     """
-    return _Rotation(hook, blueprint, source, tellable(token), limits, force, allowing, on_step).run()
+    before = trusted_for(connectors.ours(hook, blueprint.name)) if acting else set()
+    record = _Rotation(hook, blueprint, source, tellable(token), acting, limits, force, on_step).run()
+    idle = before - {pattern for pattern, _ in blueprint.trusted}
+    if acting and record.outcome == "rotated" and idle:
+        log.info("%s", remove_trusted_endpoints(acting, idle))
+    return record
 
 
 class _Rotation(Run):
@@ -63,7 +71,7 @@ class _Rotation(Run):
             try:
                 self.look()
                 return self.go_on() if self.nobody_lives() else self.busy(self.found.holder)
-            except (LeaseLost, candidate.Overtaken) as other:
+            except LeaseLost as other:
                 return self.busy(other.holder)
 
     # ---- what to do
@@ -103,7 +111,8 @@ class _Rotation(Run):
         if told := other_vectors(self.blueprint, old.differs):
             log.warning("%s: %s", self.blueprint.name, told)
             self.details.append(told)
-        with self.allowing(), self.or_undone():
+        trusted = trusting(self.acting, self.blueprint.trusted) if self.acting else nullcontext()
+        with trusted, self.or_undone():
             made = self.candidate()
             if not self.why:  # between the first look and the claim another run has come and gone
                 self.clean()
@@ -288,7 +297,7 @@ class _Rotation(Run):
         """Undo everything if the block fails, and tell why."""
         try:
             yield
-        except (LeaseLost, candidate.Overtaken):
+        except LeaseLost:
             raise
         except Exception as error:
             failed_at = self.at

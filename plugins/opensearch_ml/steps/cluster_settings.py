@@ -17,7 +17,6 @@ from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.errors import Conflict, OpenSearchMLError, PermissionDenied, UntrustedEndpoint
 from opensearch_ml.hook import TRUSTED_ENDPOINTS, OpenSearchMLHook
 from opensearch_ml.retries import persistently
-from opensearch_ml.steps import connector as connectors
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +105,11 @@ def remove_trusted_endpoints(hook: OpenSearchMLHook, patterns: Iterable[str] | N
     return changed("trusted endpoints", (f"removed {pattern}" for pattern in removed), action="deleted")
 
 
-def trusted_for_connectors(hook: OpenSearchMLHook, blueprint_name: str) -> set[str]:
-    """Return the patterns that the URLs of a blueprint's connectors have, as they are in the cluster now."""
+def trusted_for(connectors: Iterable[ConnectorDoc]) -> set[str]:
+    """Return the trusted endpoints that the URLs of connectors need, as patterns without our label."""
     return {
         trusted_endpoints.derive(url, connector.get("parameters") or {})
-        for connector in connectors.ours(hook, blueprint_name)
+        for connector in connectors
         for url in _urls(connector)
     }
 

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 TASK_REFRESH_S = (0.3, 0.4, 0.5, 1.0, 2.0)
 COLLISION_S = 1.0  # a deployment that collides with another one fails in far less
+UNFINISHED = states.MODEL_DEPLOYING | states.MODEL_PARTIALLY_DEPLOYED
 LOOK_EVERY_S, LOOK_AT_LEAST_EVERY_S = 0.05, 0.5
 DEPLOY_S = 300.0  # one takes 0.1 s; a node deploys them one after the other, and queues a hundred
 # Two deployments of one model at once, or a predict that deploys it by itself: one fails with these words.
@@ -59,7 +60,7 @@ def start_deployment(hook: OpenSearchMLHook, model_id: str) -> str | None:
         state = _model(hook, model_id).get("model_state")
         if state in states.MODEL_DEPLOYED:
             return None
-        if state in states.MODEL_DEPLOYING and (running := _running_task(hook, model_id)):
+        if state in UNFINISHED and (running := _running_task(hook, model_id)):
             log.info("model %s is being deployed already by task %s", model_id, running)
             return running
         if collided and state in states.MODEL_DEPLOY_FAILED:
@@ -117,7 +118,7 @@ def look_at_deployment(hook: OpenSearchMLHook, model_id: str, task_id: str | Non
         if task and task_state in states.TASK_INTERMEDIATE:
             return Deployment(done=False, state=seen)
         return _failed(_last_failure(hook, model_id), model_id, seen)
-    if state in states.MODEL_DEPLOYING or (task and task_state in states.TASK_INTERMEDIATE):
+    if state in UNFINISHED or (task and task_state in states.TASK_INTERMEDIATE):
         return Deployment(done=False, state=seen)
     if state in states.MODEL_NOT_DEPLOYED:
         raise DeployFailed(f"model {model_id} is not being deployed", evidence=seen, fix="deploy the model")

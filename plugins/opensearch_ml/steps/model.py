@@ -9,13 +9,13 @@ from typing import Any
 from opensearch_ml.base.outcome import Changed
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ModelDoc, ModelGroupDoc
-from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING
 from opensearch_ml.credentials import resolver
 from opensearch_ml.credentials.initial import Supply
 from opensearch_ml.errors import Conflict, InUse, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import adoption, bodies, canonical
 from opensearch_ml.resources.bodies import GROUP_LABEL
+from opensearch_ml.resources.inventory import serving_first
 from opensearch_ml.resources.rotation_state import CANARY_PREFIX
 from opensearch_ml.retries import persistently
 from opensearch_ml.steps import connector as connectors
@@ -234,9 +234,7 @@ def ours(hook: OpenSearchMLHook, blueprint: Blueprint) -> list[ModelDoc]:
             or (connectors.is_ours({"parameters": inside}) and inside.get(canonical.LABEL_BLUEPRINT) == blueprint.name)
         )
 
-    return sorted(
-        filter(is_for_it, current), key=lambda model: model.get("model_state") not in MODEL_DEPLOYED | MODEL_DEPLOYING
-    )
+    return serving_first(filter(is_for_it, current))
 
 
 def made_from(hook: OpenSearchMLHook, blueprint_name: str) -> list[ModelDoc]:

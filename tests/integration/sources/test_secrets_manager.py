@@ -14,8 +14,9 @@ from opensearch_ml.credentials import fingerprint, resolver
 from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Conflict, PermissionDenied, Unreachable, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.record import no_journal
 from opensearch_ml.rotation.sources import source_for
-from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
+from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource, SecretStep
 from tests.support.credential_sources import EITHER_SIDE, SECRET, killed_at, with_secret
 from tests.support.iam_roles import Connect

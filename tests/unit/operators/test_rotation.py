@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,7 +11,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DagRunTriggerException
 
 from opensearch_ml import notifications
-from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
+from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.errors import NoSuchBlueprint, RemoteModelRefused, RotationFailed, ServerBusy
 from opensearch_ml.operators.handover import FAILURE, token_of
 from opensearch_ml.operators.rotation import (
@@ -81,6 +80,18 @@ class Cluster:
         return [{"id": "Xy9", "name": "anything"}, {"id": "c", "name": "opensearch_ml.canary.deleted_file"}]
 
 
+class WithoutModels(Cluster):
+    """The same without a model."""
+
+    version = (3, 6, 0)
+
+    def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
+        return []
+
+    def search_model_groups(self, query: Mapping[str, object]) -> list[ModelGroupDoc]:
+        return []
+
+
 def test_a_model_whose_file_is_gone_is_named_and_nothing_else_is_suggested() -> None:
     operator = OpenSearchRotateCredentialOperator(task_id="rotate", blueprint="openai_embeding")
     vars(operator)["hook"] = Cluster()
@@ -88,7 +99,7 @@ def test_a_model_whose_file_is_gone_is_named_and_nothing_else_is_suggested() -> 
         operator.load()
     assert "model Xy9 was made from it" in told.value.cause
     assert "Did you mean" not in str(told.value)
-    vars(operator)["hook"] = type("Empty", (Cluster,), {"search_models": lambda self, query: []})()
+    vars(operator)["hook"] = WithoutModels()
     with pytest.raises(NoSuchBlueprint, match="Did you mean openai_embedding"):
         operator.load()
 
@@ -96,15 +107,8 @@ def test_a_model_whose_file_is_gone_is_named_and_nothing_else_is_suggested() -> 
 def test_an_endpoint_is_trusted_for_a_candidate_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A blueprint without a model here, or with a right one, lets the cluster call nothing."""
     operator = OpenSearchRotateCredentialOperator(task_id="rotate", blueprint="openai_chat")
-    vars(operator)["hook"] = Cluster()
+    vars(operator)["hook"] = WithoutModels()
     monkeypatch.setattr("opensearch_ml.operators.rotation.source_for", lambda *given: None)
-
-    def refuse(*given: object, **more: Callable[[], AbstractContextManager[None]]) -> None:
-        with pytest.raises(AttributeError, match="trusted_endpoints"), more["allowing"]():
-            pass
-        raise RotationFailed("chat has nothing to rotate", evidence="no model", fix="provision")
-
-    monkeypatch.setattr("opensearch_ml.rotation.trusted.rotate", refuse)
     with pytest.raises(AirflowFailException, match="nothing to rotate"):
         operator._rotate(as_context({"ti": TaskInstanceDouble()}))
 

@@ -1,4 +1,4 @@
-"""What is done of an approval, and how many requests are under way: the pure parts of applying."""
+"""What is done of an approval, and how many changes are under way: the pure parts of applying."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tenacity
 
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.client.budget import Budget
+from opensearch_ml.blueprint.target import Target
+from opensearch_ml.catalog.catalog import Catalog
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc, ModelGroupDoc
 from opensearch_ml.credentials import fingerprint
 from opensearch_ml.errors import Conflict, RequestRefused, Unreachable
+from opensearch_ml.reconcile import actions
+from opensearch_ml.reconcile.apply import _Stage
+from opensearch_ml.reconcile.apply_context import ApplyContext
 from opensearch_ml.reconcile.approval import Approved, approved
-from opensearch_ml.reconcile.concurrency import Turn, each
+from opensearch_ml.reconcile.concurrency import each
 from opensearch_ml.reconcile.results import Applied, Outcome
 from opensearch_ml.reconcile.staleness import decide
 from opensearch_ml.resources import adoption
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 from opensearch_ml.resources.inventory import Fleet
+from opensearch_ml.rotation.record import Journal, Step
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import once
 from opensearch_ml.steps.once import Maker, create_each_once
@@ -143,54 +148,6 @@ def test_changes_of_another_stage_are_left_to_it() -> None:
     assert decide(Approved.of([duplicate]), planned(SWAP, duplicate), None).changes == (duplicate,)
 
 
-# ---- the budget
-
-
-def test_each_refusal_halves_what_goes_at_once_and_answers_raise_it_again() -> None:
-    budget = Budget(8)
-    budget.refused()
-    assert budget.allowed == 4
-    budget.refused()  # one that was under way together with the first
-    assert budget.allowed == 4
-    for _ in range(40):
-        budget.taken()
-    assert budget.allowed == 8
-
-
-def test_a_refusal_holds_back_the_next_request_for_a_growing_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("opensearch_ml.client.budget.FIRST_PAUSE_S", 0.1)
-    budget, waited = Budget(2), []
-    for _ in range(3):
-        budget.refused()
-        started = time.monotonic()
-        with budget:
-            waited.append(time.monotonic() - started)
-    assert waited[0] >= 0.04
-    assert waited[2] >= 0.15
-    assert budget.allowed == 1
-
-
-def test_no_more_are_under_way_than_allowed() -> None:
-    budget, seen, now = Budget(3), [], []
-
-    def request() -> None:
-        with budget:
-            now.append(1)
-            seen.append(len(now))
-            time.sleep(0.005)
-            now.pop()
-
-    each({str(number): request for number in range(30)}, 10)
-    assert max(seen) == 3
-
-
-def test_a_stopped_budget_lets_nobody_begin() -> None:
-    budget = Budget(1)
-    budget.stop()
-    with pytest.raises(Unreachable, match="stopped"), budget:
-        pass
-
-
 # ---- at once
 
 
@@ -203,16 +160,64 @@ def test_one_failure_is_its_own_result_and_the_order_stays() -> None:
     assert (results["a"], str(results["b"]), results["c"]) == (1, "no", 3)
 
 
-def test_a_turn_that_is_let_go_lets_another_begin() -> None:
-    turns = threading.Semaphore(1)
-    with Turn(turns) as turn:
-        turn.let_go()
-        turn.let_go()
-        with Turn(turns):
+def test_no_more_are_under_way_than_allowed() -> None:
+    seen: list[int] = []
+    now: list[int] = []
+
+    def request() -> None:
+        now.append(1)
+        seen.append(len(now))
+        time.sleep(0.005)
+        now.pop()
+
+    each({str(number): request for number in range(30)}, 3)
+    assert max(seen) == 3
+
+
+def test_a_swap_in_its_grace_period_lets_another_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = threading.BoundedSemaphore(1)
+
+    def rotate(*_: object, on_step: Journal, **__: object) -> None:
+        on_step(Step.TEST, "before")
+        assert not turns.acquire(blocking=False)
+        on_step(Step.GRACE, "before")
+        with turns:
             pass
-        turn.take()
+        on_step(Step.GRACE, "after")
+        assert not turns.acquire(blocking=False)
+
+    monkeypatch.setattr(actions, "rotate", rotate)
+    monkeypatch.setattr(actions, "source_for", lambda *_: None)
+    applying = ApplyContext(as_hook(object()), Catalog.__new__(Catalog), Target(name="t"), None, None, "run-1")
+    with turns:
+        actions.swap(applying, fleets.blueprint(), turns)
     assert turns.acquire(blocking=False)
-    assert not turns.acquire(blocking=False)
+
+
+def test_a_task_that_is_stopped_begins_no_swap_that_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = _Stage.__new__(_Stage)
+    names = ("a", "b", "c")
+    stage.at_once, stage.ended, stage.told = 1, {}, {name: [] for name in names}
+    stage.todo = {name: (replace(SWAP, what=name),) for name in names}
+    begun, is_stopped = [], threading.Event()
+
+    def do_one(change: Change, turns: threading.Semaphore) -> str:
+        begun.append(change.what)
+        assert len(begun) == 1 or is_stopped.wait(10)
+        return "done"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "do_one", do_one)
+    monkeypatch.setattr(stage, "end", stop)
+    with pytest.raises(KeyboardInterrupt):
+        stage.do_changes(Kind.SWAP, threads=3)
+    is_stopped.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("fleet"):
+            thread.join(10)
+    assert len(begun) <= 2
 
 
 # ---- once each
@@ -250,7 +255,7 @@ class Objects:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "SETTLE_S", 0.0)
-    monkeypatch.setattr(once, "random", SimpleNamespace(uniform=lambda *_: 0.0))
+    monkeypatch.setattr("opensearch_ml.retries.wait_random_exponential", lambda **_: tenacity.wait_none())
 
 
 def at_once(calls: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -283,6 +288,33 @@ def test_an_older_one_of_another_run_wins_and_ours_is_deleted() -> None:
     outcome = create_each_once({"a": Maker(create, maker.discard)}, objects.look, at_once, looked=True)
     assert outcome["a"] == ({"id": "theirs", "name": "a"}, False)
     assert [one["id"] for one in objects.made] == ["theirs"]
+
+
+def test_a_loser_that_cannot_be_deleted_is_an_error() -> None:
+    objects = Objects()
+    maker = objects.maker("a")
+    refusal = RequestRefused("no", evidence="", fix="")
+
+    def create() -> str:
+        objects.made.append({"id": "theirs", "name": "a"})
+        return maker.create()
+
+    def discard(loser: ModelGroupDoc) -> None:
+        raise refusal
+
+    outcome = create_each_once({"a": Maker(create, discard)}, objects.look, at_once, looked=True)
+    assert outcome["a"] is refusal
+
+
+def test_a_look_that_is_refused_is_the_error_of_each() -> None:
+    objects = Objects()
+    refusal = RequestRefused("no", evidence="", fix="")
+
+    def look() -> dict[str, list[ModelGroupDoc]]:
+        raise refusal
+
+    outcome = create_each_once({name: objects.maker(name) for name in "ab"}, look, at_once)
+    assert outcome == {"a": refusal, "b": refusal}
 
 
 def test_a_refusal_is_the_end_for_one_and_a_conflict_is_tried_again() -> None:

@@ -11,10 +11,11 @@ from opensearch_ml.credentials.resolver import Looks
 from opensearch_ml.credentials.secrets_manager import access_for
 from opensearch_ml.credentials.source import CredentialSource
 from opensearch_ml.hook import OpenSearchMLHook
+from opensearch_ml.rotation.record import no_journal
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
 from opensearch_ml.rotation.sources.connection import ConnectionSource
 from opensearch_ml.rotation.sources.iam_user_key import VERIFY_S, IamUserKeySource
-from opensearch_ml.rotation.sources.journal import SourceJournal, no_journal
+from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.key_notes import tag_name
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource

@@ -20,7 +20,8 @@ from opensearch_ml.blueprint.rotation import RotationSection
 from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Conflict, OpenSearchMLError, RequestRefused, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.sources.journal import SourceJournal, journaled, no_journal
+from opensearch_ml.rotation.record import no_journal
+from opensearch_ml.rotation.sources.journal import SourceJournal, journaled
 from opensearch_ml.rotation.sources.key_notes import Intent, Key, KeyNotes, Off, key_of, mark_of
 from opensearch_ml.rotation.sources.user_client import MAX_KEYS, NEVER_USED, UserInIam
 

@@ -11,10 +11,6 @@ from opensearch_ml.rotation.record import When
 SourceJournal = Callable[[Enum, When], None]
 
 
-def no_journal(step: Enum, when: When) -> None:
-    """Keep no journal."""
-
-
 @contextmanager
 def journaled(journal: SourceJournal, step: Enum) -> Iterator[None]:
     """Tell the journal that a step begins and, unless it fails, that it has ended."""

@@ -19,7 +19,8 @@ from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Conflict, NotFound, OpenSearchMLError, UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.sources.journal import SourceJournal, journaled, no_journal
+from opensearch_ml.rotation.record import no_journal
+from opensearch_ml.rotation.sources.journal import SourceJournal, journaled
 
 log = logging.getLogger(__name__)
 
