@@ -303,14 +303,16 @@ class OpenSearchCluster:
         With the first one a cluster makes the index and the master key, and answers 503 until it has them.
         """
         url = next(node.url for node in self._nodes_on_disk() if node.should_run)
-        if session.get(f"{url}/{CONNECTOR_INDEX}", timeout=REQUEST_TIMEOUT_S).ok:
-            return None
         api = f"{url}/_plugins/_ml/connectors"
-        answer = session.post(f"{api}/_create", json=FIRST_CONNECTOR, timeout=REQUEST_TIMEOUT_S)
-        if answer.status_code >= 500:
-            return f"ML Commons takes no connector: {answer.status_code} {answer.text.strip()[:200]}"
-        answer.raise_for_status()
-        session.delete(f"{api}/{answer.json()['connector_id']}", timeout=REQUEST_TIMEOUT_S).raise_for_status()
+        try:
+            if session.get(f"{url}/{CONNECTOR_INDEX}", timeout=REQUEST_TIMEOUT_S).ok:
+                return None
+            answer = session.post(f"{api}/_create", json=FIRST_CONNECTOR, timeout=REQUEST_TIMEOUT_S)
+            if not answer.ok:
+                return f"ML Commons takes no connector: {answer.status_code} {answer.text.strip()[:200]}"
+            session.delete(f"{api}/{answer.json()['connector_id']}", timeout=REQUEST_TIMEOUT_S).raise_for_status()
+        except requests.RequestException as error:
+            return f"ML Commons does not answer at {url}: {error}"
         return None
 
     def _restarted_elsewhere(self, node: Node) -> str:

@@ -34,7 +34,7 @@ A retry rule names a class, never a text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
@@ -133,7 +133,7 @@ class Finding:
     problem: str
     fix: str
     line: int | None = None
-    skips_checks: bool = False
+    skips_checks: bool = field(default=False, kw_only=True)
 
     def __str__(self) -> str:
         return f"{self.path or 'file'}: {self.problem}. {self.fix}"

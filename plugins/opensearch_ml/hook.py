@@ -267,7 +267,7 @@ class OpenSearchMLHook(BaseHook):
 
     def get_connector(self, connector_id: str) -> ConnectorDoc | None:
         """Return a connector with its ``id`` and without its credential, or None. Source: ``GET …/connectors/{id}``."""
-        found: ConnectorDoc | None = self._get(self.client.plugins.ml.get_connector, connector_id=connector_id)
+        found: ConnectorDoc | None = self._get(self.client.plugins.ml.get_connector, "connector_id", connector_id)
         return found
 
     def search_connectors(self, query: Mapping[str, object]) -> list[ConnectorDoc]:
@@ -307,7 +307,7 @@ class OpenSearchMLHook(BaseHook):
 
     def get_model(self, model_id: str) -> ModelDoc | None:
         """Return a model with its ``id``, or None. Source: ``GET …/models/{id}``."""
-        found: ModelDoc | None = self._get(self.client.plugins.ml.get_model, model_id=model_id)
+        found: ModelDoc | None = self._get(self.client.plugins.ml.get_model, "model_id", model_id)
         return found
 
     def search_models(self, query: Mapping[str, object]) -> list[ModelDoc]:
@@ -353,7 +353,7 @@ class OpenSearchMLHook(BaseHook):
 
     def get_task(self, task_id: str) -> TaskDoc | None:
         """Return an ML task with its ``id``, or None. Source: ``GET …/tasks/{id}``."""
-        found: TaskDoc | None = self._get(self.client.plugins.ml.get_task, task_id=task_id)
+        found: TaskDoc | None = self._get(self.client.plugins.ml.get_task, "task_id", task_id)
         return found
 
     def search_tasks(self, query: Mapping[str, object]) -> list[TaskDoc]:
@@ -389,9 +389,9 @@ class OpenSearchMLHook(BaseHook):
     def _read(self, call: Callable[..., T], **arguments: Any) -> T:
         return persistently(lambda: self._write(call, **arguments), attempts=READ_ATTEMPTS)
 
-    def _get(self, call: Callable[..., Any], **by_id: str) -> Any:
+    def _get(self, call: Callable[..., Any], name: str, object_id: str) -> Any:
         try:
-            return {**self._read(call, **by_id), "id": next(iter(by_id.values()))}
+            return {**self._read(call, **{name: object_id}), "id": object_id}
         except NotFound:
             return None
 

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.catalog import folders
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.rotation.read import canaries
+from opensearch_ml.rotation.read_state import canaries
 from opensearch_ml.rotation.record import Step
 from opensearch_ml.rotation.sources import source_for
 from opensearch_ml.rotation.swap import rotate

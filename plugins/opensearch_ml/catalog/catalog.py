@@ -26,13 +26,15 @@ SUFFIXES = (".yaml", ".yml", ".json")
 class Checked:
     """What was found in a blueprint's file.
 
-    :param blueprint: None if there are findings.
+    :param blueprint: None if there are findings, or if checks were skipped.
     :param not_judged: (path, variable) of what only a variable's value decides, which is not known here.
+    :param skips_checks: without these values the document is malformed, so that its further checks were skipped.
     """
 
     blueprint: Blueprint | None
     findings: list[Finding]
     not_judged: tuple[tuple[str, str], ...] = ()
+    skips_checks: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,13 +217,16 @@ def checked(
     # If only stand-ins make the document malformed, the missing values are why checks were skipped.
     skips_checks = blueprint is None and not any(finding.skips_checks for finding in findings)
     of_variables = [*filled.findings]
-    if target or needs_values or skips_checks:
-        of_variables += [
-            _without_value(where, variable, target, targets_folder, takes_domain_arn)
-            for where, variable in filled.missed
-        ]
+    for where, variable in filled.missed:
+        if target or needs_values:
+            of_variables.append(_without_value(where, variable, target, targets_folder, takes_domain_arn))
+        elif where == "connector":
+            problem = f"is all that variables.{variable} is, and cannot be judged without its value"
+            of_variables.append(Finding(where, problem, "Write the connector's fields, and use variables inside them."))
     findings = [replace(finding, skips_checks=skips_checks) for finding in of_variables] + findings
-    return Checked(None if findings else blueprint, located(findings, document.lines), tuple(filled.missed))
+    return Checked(
+        None if findings else blueprint, located(findings, document.lines), tuple(filled.missed), skips_checks
+    )
 
 
 @dataclass(frozen=True, slots=True)

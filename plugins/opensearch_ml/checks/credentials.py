@@ -12,7 +12,7 @@ from opensearch_ml.checks import aws
 from opensearch_ml.checks.texts import templates
 from opensearch_ml.errors import Finding
 
-MARK_PREFIX = "opensearch_ml_"
+LABEL_PREFIX = "opensearch_ml_"
 REFERENCE_HINT = "{conn_id: my_connection, field: password}"
 SIGNING = {"access_key", "secret_key", "session_token", *aws.LITERALS}
 CERTIFICATES = {"client_cert_pem", "client_key_pem", "client_cert_pkcs12", "ca_cert_pem", "keystore_password"}
@@ -50,7 +50,7 @@ def misplaced(blueprint: Blueprint) -> Iterator[Finding]:
     """Yield parameters that have a name of our own, and uses of the credential outside of headers."""
     connector = blueprint.connector
     for key in connector.parameters:
-        if key.startswith(MARK_PREFIX):
+        if key.startswith(LABEL_PREFIX):
             yield Finding(
                 f"connector.parameters.{key}", "has a name that is kept for our own marks", "Use another name."
             )

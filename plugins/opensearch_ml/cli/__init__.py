@@ -137,7 +137,7 @@ def _validate(given: argparse.Namespace) -> int:
         print(text)
     if given.opensearch and given.opensearch[:2] > versions.NEWEST:
         print(versions.beyond(given.opensearch), file=sys.stderr)
-    if note := reports.not_judged(place.not_judged):
+    if note := reports.not_judged(place.not_judged, place.skipped):
         print(note, file=sys.stderr)
     return FINDINGS if found else OK
 

@@ -53,6 +53,7 @@ class Place:
     :param version: the cluster's; None passes over what only some versions know.
     :param needs_values: a variable without a value is a finding without a target too.
     :ivar not_judged: (file, path, variable) of what had no value when `findings` was asked.
+    :ivar skipped: files whose further checks need these values.
     """
 
     target_name: str | None = None
@@ -61,6 +62,7 @@ class Place:
     version: tuple[int, ...] | None = None
     needs_values: bool = False
     not_judged: list[tuple[Path, str, str]] = field(default_factory=list, init=False)
+    skipped: list[Path] = field(default_factory=list, init=False)
     _targets: dict[Path, tuple[Target | None, list[Finding]]] = field(default_factory=dict, init=False)
 
     def findings(self, file: Path) -> list[Finding]:
@@ -87,7 +89,9 @@ class Place:
             needs_values=self.needs_values and self.target_name is None,  # one that cannot be read has findings itself
             takes_domain_arn=True,
         )
-        self.not_judged.extend((file, path, variable) for path, variable in found.not_judged if target is None)
+        if target is None:
+            self.not_judged.extend((file, path, variable) for path, variable in found.not_judged)
+            self.skipped.extend([file] * found.skips_checks)
         return found.blueprint, [*findings, *found.findings]
 
     def target(self, file: Path) -> Target | None:

@@ -59,10 +59,11 @@ def github(found: Found, files: int) -> str:
     return "\n".join([*commands, _summary(found, files)])
 
 
-def not_judged(places: Sequence[tuple[Path, str, str]]) -> str:
+def not_judged(places: Sequence[tuple[Path, str, str]], skipped: Sequence[Path] = ()) -> str:
     """Return a line for each variable without a value, which tells what it leaves open; nothing if there is none.
 
     :param places: (file, path, variable).
+    :param skipped: files whose further checks need these values.
     """
     lines = []
     for variable in dict.fromkeys(variable for _, _, variable in places):
@@ -70,6 +71,8 @@ def not_judged(places: Sequence[tuple[Path, str, str]]) -> str:
         others = sum(place[2] == variable for place in places) - 1
         more = f" and {others} more" if others else ""
         lines.append(printable(f"not judged: {path} in {file}{more}, because variables.{variable} has no value"))
+    for file in dict.fromkeys(skipped):
+        lines.append(printable(f"not judged: most of {file}, whose further checks need the values of its variables"))
     if lines:
         lines.append("    fix: give --target, or a default in the blueprint (a domain's own: --domain-arn)")
     return "\n".join(lines)

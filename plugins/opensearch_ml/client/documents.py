@@ -1,7 +1,7 @@
 """What the server returns for an object of ML Commons or the Security plugin.
 
 Every field may be missing: it depends on the server's version, on access control, and on who asks. `id` is not in the
-server's document: searches add it from the hit, and whoever reads one object adds it from the request.
+server's document: the hook adds it, in searches from the hit, and in reads from the request.
 Source: ``GET`` and ``_search`` of ``/_plugins/_ml/{connectors,models,model_groups,tasks}`` on 2.19.1 and 3.6.0.
 """
 

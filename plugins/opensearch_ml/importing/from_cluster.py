@@ -131,7 +131,7 @@ def _standing(
         if str(connector.get("protocol")).startswith("mcp_"):
             yield found
         elif patterns and _is_meant(found, "", patterns):
-            yield Standing(connector, {"name": connector.get("name", "")})
+            yield Standing(connector, {"name": connector["name"]} if "name" in connector else {})
         else:
             leave_out(
                 f"connector {connector['id']} ({connector.get('name')}): no model uses it, so there is nothing to "

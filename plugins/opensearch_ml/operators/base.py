@@ -15,7 +15,7 @@ from opensearch_ml.base.outcome import Changed
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog import folders
 from opensearch_ml.credentials import resolver
-from opensearch_ml.credentials.initial import Supply
+from opensearch_ml.credentials.supply import Supply
 from opensearch_ml.errors import Final, Unreachable
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.retries import until_effective

@@ -282,4 +282,4 @@ class _Stage:
         blueprint = self.planned.blueprints.get(what)
         if blueprint is None or blueprint.connector.is_mcp:
             return None
-        return self.planned.cluster.fleet.situation(blueprint).model
+        return self.planned.cluster.fleet.rotation_state(blueprint).model

@@ -15,7 +15,7 @@ from typing import Any
 from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGroupDoc
-from opensearch_ml.credentials.initial import Supply
+from opensearch_ml.credentials.supply import Supply
 from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import bodies, canonical

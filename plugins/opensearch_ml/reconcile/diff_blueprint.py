@@ -57,7 +57,7 @@ def changes(wanted: Desired, view: View) -> Iterator[Change]:
     if blueprint.connector.is_mcp:
         yield from _without_model(blueprint, view)
         return
-    found = view.fleet.situation(blueprint)
+    found = view.fleet.rotation_state(blueprint)
     if found.model is None:
         yield _with_credential(missing.change(blueprint, view.fleet, view.adopt.get(blueprint.name)), blueprint, view)
         return

@@ -35,7 +35,7 @@ def plan(
     :param now_ms: the time, in milliseconds since the epoch: tells who is at work from who was killed.
     :param resolves: raises if a reference of the credential gives nothing; asked before something is created or
         adopted. None: that is not looked at.
-    :param role_lacks: `steps.iam_role.what_lacks` of a blueprint's role; None: roles are not looked at.
+    :param role_lacks: `iam.ensure_role.what_lacks` of a blueprint's role; None: roles are not looked at.
     :param token: of the run that asks, as `diff_blueprint.View` has it.
     """
     named = sorted(wanted, key=lambda one: one.name)

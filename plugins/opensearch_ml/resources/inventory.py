@@ -13,7 +13,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ConnectorDoc, Doc, ModelDoc, ModelGroupDoc
 from opensearch_ml.client.states import MODEL_DEPLOYED, MODEL_DEPLOYING, MODEL_PARTIALLY_DEPLOYED
 from opensearch_ml.resources import adoption, canonical
-from opensearch_ml.resources.rotation_state import CANARY_PREFIX, RotationState, canary_name, situation
+from opensearch_ml.resources.rotation_state import CANARY_PREFIX, RotationState, canary_name, derive_rotation_state
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Fleet:
         """The names of the blueprints that have a model on a connector of ours."""
         return {self._by_connector(model) for model in self.models if not is_canary(model)} - {""}
 
-    def situation(self, blueprint: Blueprint) -> RotationState:
+    def rotation_state(self, blueprint: Blueprint) -> RotationState:
         """Return what stands for one blueprint, as a rotation sees it."""
         models = self.models_of(blueprint)
         connectors = self.connectors_of(blueprint.name)
@@ -45,7 +45,7 @@ class Fleet:
         model = models[0] if models else None
         if model and model.get("connector") and (serving := self.serving_connector(model)):
             model = {**model, "connector": serving}
-        return situation(blueprint, model, connectors, self.canaries_of(blueprint.name), self.version)
+        return derive_rotation_state(blueprint, model, connectors, self.canaries_of(blueprint.name), self.version)
 
     def canaries_of(self, blueprint_name: str) -> list[ModelDoc]:
         """Return the models through which a rotation tests for a blueprint, oldest first."""

@@ -136,7 +136,7 @@ def marks_of(connectors: Iterable[Connector]) -> list[str]:
     return [one.mark for one in connectors if one.mark and one.mark != CLAIMED]
 
 
-def situation(
+def derive_rotation_state(
     blueprint: Blueprint,
     model: ModelDoc | None,
     connectors: Iterable[ConnectorDoc],

@@ -16,7 +16,7 @@ from opensearch_ml.resources import canonical
 from opensearch_ml.resources.rotation_state import CLAIMED, HELD_BY, canary_name
 from opensearch_ml.retries import persistently
 from opensearch_ml.rotation.lease import LeaseLost
-from opensearch_ml.rotation.read import canaries, look
+from opensearch_ml.rotation.read_state import canaries, read_rotation_state
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps.deployment import deploy as deploy_model
 from opensearch_ml.steps.once import SETTLE_S
@@ -39,7 +39,7 @@ def claim(hook: OpenSearchMLHook, blueprint: Blueprint, token: str) -> str:
     """
     mine = _create(hook, _body(blueprint, _placeholders(blueprint), {canonical.LABEL_RUN: token}, CLAIMED))
     time.sleep(SETTLE_S)  # not a wait for something: the time in which another run's candidate may still appear
-    first = next(iter(look(hook, blueprint).candidates), None)
+    first = next(iter(read_rotation_state(hook, blueprint).candidates), None)
     if first and first.id != mine:
         connectors.delete_if_unused(hook, mine)
         raise LeaseLost(first.run)

@@ -20,7 +20,7 @@ from opensearch_ml.errors import OpenSearchMLError
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources.rotation_state import HELD_BY, RotationState, held_by
 from opensearch_ml.retries import persistently
-from opensearch_ml.rotation.read import look
+from opensearch_ml.rotation.read_state import read_rotation_state
 from opensearch_ml.steps.once import SETTLE_S
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ def is_alive(hook: OpenSearchMLHook, blueprint: Blueprint, seen: RotationState, 
     until = time.monotonic() + lease_s
     while time.monotonic() < until:
         time.sleep(min(WATCH_EVERY_S, lease_s / 3))
-        found = look(hook, blueprint)
+        found = read_rotation_state(hook, blueprint)
         if (now := _traces(found)) == last:
             continue
         stirred += 1

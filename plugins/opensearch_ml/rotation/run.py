@@ -15,7 +15,7 @@ from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources.rotation_state import Connector, RotationState, reasons
 from opensearch_ml.rotation import failures
 from opensearch_ml.rotation.lease import Lease
-from opensearch_ml.rotation.read import look
+from opensearch_ml.rotation.read_state import read_rotation_state
 from opensearch_ml.rotation.record import Journal, Limits, Outcome, RotationRecord, Step, StepTime
 from opensearch_ml.rotation.switch import Switch
 from opensearch_ml.steps import model as models
@@ -61,7 +61,7 @@ class Run:
 
         :raises RotationFailed: there is no model to rotate.
         """
-        self.found = look(self.hook, self.blueprint)
+        self.found = read_rotation_state(self.hook, self.blueprint)
         if self.found.live is None:
             made = models.made_from(self.hook, self.blueprint.name)
             raise failures.nothing_to_rotate(self.blueprint, self.found, made)
@@ -104,7 +104,7 @@ class Run:
 
     def record(self, outcome: Outcome, old: Connector | None = None) -> RotationRecord:
         rotated = outcome == "rotated"
-        live = look(self.hook, self.blueprint).live if rotated else self.found.live
+        live = read_rotation_state(self.hook, self.blueprint).live if rotated else self.found.live
         mark = (live.mark if live else None) or ""
         if old and old.mark == mark and "forced" in self.why and self.blueprint.connector.references:
             origin = self.blueprint.credential_origin

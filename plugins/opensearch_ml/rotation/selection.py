@@ -92,7 +92,7 @@ def _standing(
         made = [str(model["id"]) for model in fleet.made_from(name)]
         cause = gone(name, made) if made and isinstance(invalid, NoSuchBlueprint) else invalid.cause
         return Standing(name, why=(cause,), can=False)
-    found, origin = fleet.situation(blueprint), blueprint.credential_origin
+    found, origin = fleet.rotation_state(blueprint), blueprint.credential_origin
     model_id = str((found.model or {}).get("id", ""))
     if found.live is None:
         return Standing(name, model_id, (nothing_to_rotate(blueprint, found, fleet.made_from(name)).cause,), can=False)

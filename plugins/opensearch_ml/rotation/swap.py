@@ -22,7 +22,7 @@ from opensearch_ml.resources.rotation_state import CLAIMED, Connector, Move, mar
 from opensearch_ml.rotation import candidate, failures, prove
 from opensearch_ml.rotation.embedding import other_vectors
 from opensearch_ml.rotation.lease import LeaseLost, is_alive
-from opensearch_ml.rotation.read import look
+from opensearch_ml.rotation.read_state import read_rotation_state
 from opensearch_ml.rotation.record import DEFAULT_LIMITS, Journal, Limits, RotationRecord, Step, no_journal
 from opensearch_ml.rotation.run import Run
 from opensearch_ml.rotation.switch import Switch
@@ -205,7 +205,7 @@ class _Rotation(Run):
                 )
                 if given != made.id:
                     candidate.point_canary(self.hook, self.lease.canary_id, given)
-                    self.found = look(self.hook, self.blueprint)
+                    self.found = read_rotation_state(self.hook, self.blueprint)
                     made = next(one for one in self.found.candidates if one.id == given)
         return made
 
@@ -317,7 +317,7 @@ class _Rotation(Run):
             with self.step(Step.ABANDON):
                 if self.new:
                     self.source.abandon(self.new)
-            left = self.take_away([one.id for one in look(self.hook, self.blueprint).candidates])
+            left = self.take_away([one.id for one in read_rotation_state(self.hook, self.blueprint).candidates])
         except OpenSearchMLError as worse:
             serves = "the model was switched" if served_new else "the old one serves"
             return f"{serves}, and the rest is left to the next run, because undoing it failed too: {worse.cause}"

@@ -2,4 +2,5 @@
 
 A step may be called again at any time, also after a crash or a lost answer, and by several runs at once.
 `preflight` and `preflight_aws` find beforehand what would go wrong, and `explain` finds why a request was refused.
+`once` creates exactly one of each object.
 """

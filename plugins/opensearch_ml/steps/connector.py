@@ -11,7 +11,7 @@ from opensearch_ml.base.owner import OWNER
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.credentials import resolver
-from opensearch_ml.credentials.initial import Supply
+from opensearch_ml.credentials.supply import Supply
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import adoption, canonical

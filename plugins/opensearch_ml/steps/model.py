@@ -10,7 +10,7 @@ from opensearch_ml.base.outcome import Changed
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ModelDoc, ModelGroupDoc
 from opensearch_ml.credentials import resolver
-from opensearch_ml.credentials.initial import Supply
+from opensearch_ml.credentials.supply import Supply
 from opensearch_ml.errors import Conflict, InUse, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources import adoption, bodies, canonical

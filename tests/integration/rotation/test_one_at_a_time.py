@@ -15,7 +15,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import InUse
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.resources.rotation_state import held_by
-from opensearch_ml.rotation.read import canaries, look
+from opensearch_ml.rotation.read_state import canaries, read_rotation_state
 from opensearch_ml.rotation.record import RotationRecord, Step
 from opensearch_ml.rotation.swap import rotate
 from opensearch_ml.steps.connector import ensure_connector
@@ -98,7 +98,7 @@ def test_a_provisioning_run_takes_no_candidate_and_deletes_no_way_back(
 ) -> None:
     blueprint = chat()
     model_id = provision(hook36, blueprint, {"openAI_key": OLD})
-    live, model = look(hook36, blueprint).live, hook36.get_model(model_id)
+    live, model = read_rotation_state(hook36, blueprint).live, hook36.get_model(model_id)
     assert live is not None
     assert model is not None
     old, group_id = live.id, model["model_group_id"]

@@ -18,7 +18,7 @@ from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.errors import DeployFailed, InUse, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation import prove
-from opensearch_ml.rotation.read import canaries, look
+from opensearch_ml.rotation.read_state import canaries, read_rotation_state
 from opensearch_ml.rotation.record import Journal, Step
 from opensearch_ml.rotation.swap import rotate
 from tests.support.cluster import Cluster
@@ -224,7 +224,7 @@ def colliding(hook: OpenSearchMLHook, blueprint: Blueprint) -> Iterator[Journal]
 
     def collide(step: Step, when: str) -> None:
         if (step, when) == (Step.RECOVER, "before"):
-            point_to(f"{look(hook, blueprint).candidates[0].id}-x")
+            point_to(f"{read_rotation_state(hook, blueprint).candidates[0].id}-x")
 
     yield collide
     point_to("does-not-exist")
@@ -259,7 +259,7 @@ def test_the_predictor_tells_when_a_node_has_switched_and_nothing_else_changes_i
 ) -> None:
     # The switch answers before it is done: what the proof relies on is the server's own word, as measured.
     model_id = provision(hook, chat(), {"openAI_key": OLD})
-    live = look(hook, chat()).live
+    live = read_rotation_state(hook, chat()).live
     assert live is not None
     before = hook.predictors(model_id)
     assert len(before) == 1

@@ -27,10 +27,10 @@ from opensearch_ml.errors import (
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import no_journal
 from opensearch_ml.rotation.sources import iam_user_key
+from opensearch_ml.rotation.sources.iam_user_client import ACTIONS, UserInIam
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource, KeyStep
 from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.key_notes import key_of
-from opensearch_ml.rotation.sources.user_client import ACTIONS, UserInIam
 from tests.support.credential_sources import EITHER_SIDE, USER, killed_at, signing
 from tests.support.iam_roles import Connect
 

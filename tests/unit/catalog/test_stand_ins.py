@@ -55,11 +55,12 @@ def test_a_typed_field_whose_value_is_missing_hides_no_other_finding(path: Path,
 
 
 @pytest.mark.parametrize("field", ["skip_ssl_verification", "retry_backoff_policy"])
-def test_a_missing_value_because_of_which_checks_are_skipped_is_a_finding(path: Path, field: str) -> None:
+def test_a_missing_value_because_of_which_checks_are_skipped_is_no_finding(path: Path, field: str) -> None:
     written = document({"client_config": {field: "${variables.rt}"}})
-    assert found(path, written) == [f"connector.client_config.{field}"]
-    with pytest.raises(InvalidBlueprint, match="further checks of a malformed file are skipped"):
-        raise InvalidBlueprint("a", checked(read(path, InvalidBlueprint), path, None, path.parent).findings)
+    assert found(path, written) == []
+    result = checked(read(path, InvalidBlueprint), path, None, path.parent)
+    assert (result.blueprint, result.findings, result.skips_checks) == (None, [], True)
+    assert result.not_judged == ((f"connector.client_config.{field}", "rt"),)
 
 
 def test_a_number_whose_value_is_missing_skips_no_check(path: Path) -> None:

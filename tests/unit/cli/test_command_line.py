@@ -329,6 +329,13 @@ def test_what_is_not_judged_is_named_and_hides_nothing(files: Write, run: Run) -
     assert run("validate", "--format", "json", "blueprints/b.yaml")[:2] == (OK, "[]\n")
 
 
+def test_a_file_whose_further_checks_need_the_values_is_named(files: Write, run: Run) -> None:
+    files(blueprints__a=document({"client_config": {"skip_ssl_verification": "${variables.skip}"}}))
+    code, out, err = run("validate", "blueprints")
+    assert (code, out) == (OK, "1 file, no findings\n")
+    assert "not judged: most of blueprints/a.yaml, whose further checks need the values of its variables\n" in err
+
+
 def test_a_version_is_judged_beside_other_findings(files: Write, found: FoundBy) -> None:
     one = action(name="first", headers={"A": "${credential.key}"}, url="https://${parameters.host}/v1")
     files(blueprints__a=document({"actions": [one]}, smoke_test=None))

@@ -365,7 +365,7 @@ def adopted_world() -> tuple[Blueprint, ConnectorDoc, ModelDoc]:
 
 def test_the_connector_of_an_adopted_model_is_known_to_be_of_others() -> None:
     chat, connector, model = adopted_world()
-    live = Fleet([connector], [model], fleets.VERSION).situation(chat).live
+    live = Fleet([connector], [model], fleets.VERSION).rotation_state(chat).live
     assert live is not None
     assert (live.id, live.others, live.mark, live.differs) == ("theirs", True, fleets.RIGHT, ())
 

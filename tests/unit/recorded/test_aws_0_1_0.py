@@ -16,13 +16,13 @@ from opensearch_ml.iam import policies
 from opensearch_ml.iam.role import IamRole, is_policy_for, role_for
 from opensearch_ml.iam.role_client import RoleInIam
 from opensearch_ml.resources.read import read_fleet
-from opensearch_ml.rotation.read import look
+from opensearch_ml.rotation.read_state import read_rotation_state
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
+from opensearch_ml.rotation.sources.iam_user_client import UserInIam
 from opensearch_ml.rotation.sources.iam_user_key import IamUserKeySource
 from opensearch_ml.rotation.sources.key_notes import KeyNotes, key_of, tag_name
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.sources.session_label import SessionLabel
-from opensearch_ml.rotation.sources.user_client import UserInIam
 from tests.support.recorded import SECOND, AwsAt, ClusterAt, Document, Recording
 
 RECORDING = Recording("0.1.0")
@@ -92,7 +92,7 @@ def test_the_recorded_teardown_left_what_others_wrote() -> None:
 def test_a_connector_with_a_role_is_recognised(name: str, tmp_path: Path) -> None:
     cluster = RECORDING.cluster("provisioned", name="domain")
     blueprint = domain_blueprint(name, tmp_path)
-    found = look(cluster.hook, blueprint)
+    found = read_rotation_state(cluster.hook, blueprint)
     assert found.live
     assert found.live.differs == ()
     assert read_fleet(cluster.hook).blueprints == set(ROLES)
@@ -109,7 +109,7 @@ def blueprint_of_source(name: str, folder: Path) -> Blueprint:
 
 
 def live_mark(name: str, folder: Path) -> str:
-    found = look(RECORDING.cluster("sources").hook, blueprint_of_source(name, folder))
+    found = read_rotation_state(RECORDING.cluster("sources").hook, blueprint_of_source(name, folder))
     assert found.live
     assert found.live.differs == ()
     assert found.live.mark

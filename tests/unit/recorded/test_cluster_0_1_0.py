@@ -21,7 +21,7 @@ from opensearch_ml.resources.inventory import Fleet, blueprint_of, is_canary
 from opensearch_ml.resources.read import read_cluster, read_fleet
 from opensearch_ml.resources.rotation_state import CLAIMED, Move, RotationState, next_move
 from opensearch_ml.rotation.lease import Lease, LeaseLost
-from opensearch_ml.rotation.read import look
+from opensearch_ml.rotation.read_state import read_rotation_state
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.cluster_settings import remove_trusted_endpoints
@@ -44,9 +44,9 @@ def catalog(tmp_path: Path) -> Catalog:
     return RECORDING.catalog(tmp_path)
 
 
-def situation(catalog: Catalog, moment: str, opensearch: str, name: str) -> RotationState:
+def derive_rotation_state(catalog: Catalog, moment: str, opensearch: str, name: str) -> RotationState:
     """What a rotation sees of a blueprint."""
-    return look(RECORDING.cluster(moment, opensearch).hook, catalog.blueprint(name))
+    return read_rotation_state(RECORDING.cluster(moment, opensearch).hook, catalog.blueprint(name))
 
 
 def fleet_at(moment: str, opensearch: str) -> tuple[ClusterAt, Fleet]:
@@ -167,7 +167,7 @@ def test_an_adopted_model_tells_its_blueprint_and_its_credential(opensearch: str
     assert fingerprint.matches(told.known, FIRST)
     assert adoption.plain(model["description"]) == "Answers the support team"
     assert fleet.is_others(model)
-    found = look(cluster.hook, catalog.blueprint("adopted"))
+    found = read_rotation_state(cluster.hook, catalog.blueprint("adopted"))
     assert found.live
     assert (found.live.id, found.live.others, found.live.differs) == (model["connector_id"], True, ())
     assert fingerprint.matches(found.live.mark, FIRST)
@@ -186,7 +186,9 @@ def test_an_adopted_model_is_released_and_not_deleted(opensearch: str, monkeypat
 
 @pytest.mark.parametrize("form", ["search", "get"])
 def test_a_candidate_without_a_credential_is_recognised(opensearch: str, catalog: Catalog, form: str) -> None:
-    found = look(RECORDING.cluster("claimed", opensearch, form=form).hook, catalog.blueprint("embedding"))
+    found = read_rotation_state(
+        RECORDING.cluster("claimed", opensearch, form=form).hook, catalog.blueprint("embedding")
+    )
     [candidate] = found.candidates
     assert (candidate.mark, candidate.differs) == (CLAIMED, ())
     assert found.live
@@ -199,7 +201,7 @@ def test_a_candidate_without_a_credential_is_recognised(opensearch: str, catalog
 
 @pytest.mark.parametrize("name", ROTATED)
 def test_a_candidate_under_test_and_its_canary_are_recognised(opensearch: str, catalog: Catalog, name: str) -> None:
-    found = situation(catalog, "tested", opensearch, name)
+    found = derive_rotation_state(catalog, "tested", opensearch, name)
     [candidate], [canary] = found.candidates, found.canaries
     assert found.live
     assert fingerprint.matches(found.live.mark, FIRST)
@@ -214,8 +216,8 @@ def test_a_candidate_under_test_and_its_canary_are_recognised(opensearch: str, c
 
 
 def test_after_the_switch_the_old_connector_is_retired(opensearch: str, catalog: Catalog) -> None:
-    before = situation(catalog, "tested", opensearch, "embedding")
-    found = situation(catalog, "switched", opensearch, "embedding")
+    before = derive_rotation_state(catalog, "tested", opensearch, "embedding")
+    found = derive_rotation_state(catalog, "switched", opensearch, "embedding")
     assert found.live
     assert before.live
     assert found.live.id == before.candidates[0].id
@@ -227,8 +229,8 @@ def test_after_the_switch_the_old_connector_is_retired(opensearch: str, catalog:
 def test_after_the_switch_of_an_internal_connector_the_candidate_remembers_what_it_replaced(
     opensearch: str, catalog: Catalog
 ) -> None:
-    before = situation(catalog, "tested", opensearch, "inside")
-    found = situation(catalog, "switched", opensearch, "inside")
+    before = derive_rotation_state(catalog, "tested", opensearch, "inside")
+    found = derive_rotation_state(catalog, "switched", opensearch, "inside")
     [candidate] = found.candidates
     assert found.live
     assert before.live
@@ -240,7 +242,7 @@ def test_after_the_switch_of_an_internal_connector_the_candidate_remembers_what_
 
 @pytest.mark.parametrize("name", ROTATED)
 def test_after_a_rotation_nothing_is_left(opensearch: str, catalog: Catalog, name: str) -> None:
-    found = situation(catalog, "rotated", opensearch, name)
+    found = derive_rotation_state(catalog, "rotated", opensearch, name)
     assert found.live
     assert fingerprint.matches(found.live.mark, SECOND)
     assert (found.candidates, found.retired, found.canaries, found.holder) == ((), (), (), None)
@@ -250,7 +252,7 @@ def test_after_a_rotation_nothing_is_left(opensearch: str, catalog: Catalog, nam
 @pytest.mark.parametrize("name", ROTATED)
 def test_the_lease_belongs_to_the_run_that_took_it(opensearch: str, catalog: Catalog, name: str) -> None:
     cluster = RECORDING.cluster("tested", opensearch)
-    [canary] = look(cluster.hook, catalog.blueprint(name)).canaries
+    [canary] = read_rotation_state(cluster.hook, catalog.blueprint(name)).canaries
     lease = Lease(cluster.hook, "another run", 30.0)
     lease.canary_id = canary.id
     with pytest.raises(LeaseLost) as lost:

@@ -17,7 +17,7 @@ from opensearch_ml.resources.changes import Kind
 from opensearch_ml.resources.inventory import Cluster
 from opensearch_ml.resources.read import read_fleet
 from opensearch_ml.resources.rotation_state import Move, next_move
-from opensearch_ml.rotation.read import look
+from opensearch_ml.rotation.read_state import read_rotation_state
 from opensearch_ml.steps import connector as connectors
 from tests.support.recorded import BY_HAND, FIRST, SECOND, Recording
 
@@ -39,7 +39,7 @@ def test_a_new_connector_would_carry_the_same_fingerprint(catalog: Catalog) -> N
 def test_what_a_dead_run_left_belongs_to_that_run(catalog: Catalog) -> None:
     run = RECORDING.run("reconcile_interrupted")
     cluster = RECORDING.cluster("interrupted")
-    found = look(cluster.hook, catalog.blueprint("chat"))
+    found = read_rotation_state(cluster.hook, catalog.blueprint("chat"))
     [candidate], [canary] = found.candidates, found.canaries
     assert found.live
     assert candidate.run == f"{run.dag_id}/{run.run_id.replace('+', '_')}/local.apply/0" == canary.token
@@ -58,7 +58,7 @@ def test_a_plan_goes_on_with_what_a_dead_run_left(catalog: Catalog, of_run: str,
     cluster = RECORDING.cluster("interrupted")
     fleet = read_fleet(cluster.hook)
     [canary] = fleet.canaries_of("chat")
-    token = look(cluster.hook, catalog.blueprint("chat")).holder if of_run else "another"
+    token = read_rotation_state(cluster.hook, catalog.blueprint("chat")).holder if of_run else "another"
     settings = RECORDING.cluster("fleet").cluster_settings()
     found = plan(
         Target(name="local"),

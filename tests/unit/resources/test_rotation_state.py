@@ -10,7 +10,14 @@ import pytest
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.resources import canonical
 from opensearch_ml.resources import rotation_state as situations
-from opensearch_ml.resources.rotation_state import CLAIMED, Move, RotationState, next_move, reasons, situation
+from opensearch_ml.resources.rotation_state import (
+    CLAIMED,
+    Move,
+    RotationState,
+    derive_rotation_state,
+    next_move,
+    reasons,
+)
 from tests.support.fleets import internal
 from tests.support.rotation_cases import VERSION, blueprint, connector
 
@@ -24,7 +31,7 @@ def model(on: str) -> ModelDoc:
 
 
 def look(found: ModelDoc | None, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> RotationState:
-    return situation(blueprint(), found, connectors, canaries, VERSION)
+    return derive_rotation_state(blueprint(), found, connectors, canaries, VERSION)
 
 
 def names(connectors: tuple[situations.Connector, ...]) -> list[str]:
@@ -97,7 +104,9 @@ class TestInternal:
     @staticmethod
     def look(live_mark: str, *connectors: ConnectorDoc, canaries: tuple[ModelDoc, ...] = ()) -> RotationState:
         inside = internal(connector("", 0, mark=live_mark))
-        return situation(blueprint(inline=True), {"id": "m", "connector": inside}, connectors, canaries, VERSION)
+        return derive_rotation_state(
+            blueprint(inline=True), {"id": "m", "connector": inside}, connectors, canaries, VERSION
+        )
 
     def test_the_one_inside_the_model_is_live(self) -> None:
         seen = self.look("m1", connector("B", 2, run="r", mark="m2"))

@@ -6,20 +6,20 @@ from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.rotation import RotationSection
 from opensearch_ml.client.states import MODEL_DEPLOYED
-from opensearch_ml.credentials.initial import Supply, SupplyingSource
 from opensearch_ml.credentials.resolver import Looks
 from opensearch_ml.credentials.secrets_manager import access_for
 from opensearch_ml.credentials.source import CredentialSource
+from opensearch_ml.credentials.supply import Supply, SupplyingSource
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import no_journal
 from opensearch_ml.rotation.sources.assume_role import AssumeRoleSource
 from opensearch_ml.rotation.sources.connection import ConnectionSource
+from opensearch_ml.rotation.sources.iam_user_client import UserInIam
 from opensearch_ml.rotation.sources.iam_user_key import VERIFY_S, IamUserKeySource
 from opensearch_ml.rotation.sources.journal import SourceJournal
 from opensearch_ml.rotation.sources.key_notes import tag_name
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from opensearch_ml.rotation.sources.secrets_manager import SecretsManagerSource
-from opensearch_ml.rotation.sources.user_client import UserInIam
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 from opensearch_ml.steps.predict import smoke_predict

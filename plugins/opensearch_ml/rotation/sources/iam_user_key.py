@@ -21,9 +21,9 @@ from opensearch_ml.credentials.source import NextCredential
 from opensearch_ml.errors import Conflict, OpenSearchMLError, RequestRefused, RotationFailed
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.record import no_journal
+from opensearch_ml.rotation.sources.iam_user_client import MAX_KEYS, NEVER_USED, UserInIam
 from opensearch_ml.rotation.sources.journal import SourceJournal, journaled
 from opensearch_ml.rotation.sources.key_notes import Intent, Key, KeyNotes, Off, key_of, mark_of
-from opensearch_ml.rotation.sources.user_client import MAX_KEYS, NEVER_USED, UserInIam
 
 log = logging.getLogger(__name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.client.documents import ModelDoc
 from opensearch_ml.hook import OpenSearchMLHook
-from opensearch_ml.resources.rotation_state import RotationState, canary_name, situation
+from opensearch_ml.resources.rotation_state import RotationState, canary_name, derive_rotation_state
 from opensearch_ml.steps import connector as connectors
 from opensearch_ml.steps import model as models
 
 
-def look(hook: OpenSearchMLHook, blueprint: Blueprint) -> RotationState:
+def read_rotation_state(hook: OpenSearchMLHook, blueprint: Blueprint) -> RotationState:
     """Look at one blueprint's objects.
 
     Source: ``GET /_plugins/_ml/models/{id}``, ``GET /_plugins/_ml/connectors/{id}`` and their searches.
@@ -26,7 +26,7 @@ def look(hook: OpenSearchMLHook, blueprint: Blueprint) -> RotationState:
             ours = sorted([*ours, others], key=lambda one: (int(one.get("created_time") or 0), one["id"]))
         else:
             model = {**model, "connector": others}
-    return situation(blueprint, model, ours, canaries(hook, blueprint.name), hook.version)
+    return derive_rotation_state(blueprint, model, ours, canaries(hook, blueprint.name), hook.version)
 
 
 def canaries(hook: OpenSearchMLHook, blueprint_name: str) -> list[ModelDoc]:
