@@ -28,17 +28,11 @@ class Answering:
     body: str = "{}"
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     received: list[Received] = field(default_factory=list)
-    first: list[tuple[int, str]] = field(default_factory=list)
 
     def answer(self, status: int, body: str, content_type: str = "application/json", **headers: str) -> None:
         """Answer so from now on."""
         self.status, self.body, self.headers = status, body, {"Content-Type": content_type, **headers}
         self.received.clear()
-        self.first.clear()
-
-    def answer_first(self, status: int, body: str) -> None:
-        """Answer the next request so, before those that follow."""
-        self.first.append((status, body))
 
 
 class Serve(Protocol):
@@ -73,9 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         told = self.server.answering
         told.received.append(Received(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-        status, text = told.first.pop(0) if told.first else (told.status, told.body)
-        answer = text.encode()
-        self.send_response(status)
+        answer = told.body.encode()
+        self.send_response(told.status)
         for name, value in told.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer)))

@@ -13,7 +13,7 @@ from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.reconcile.desired import Desired
 from opensearch_ml.reconcile.plan import plan
-from opensearch_ml.resources import bodies, canonical
+from opensearch_ml.resources import adoption, bodies, canonical
 from opensearch_ml.resources.changes import Change, Kind, Plan
 from opensearch_ml.resources.inventory import Cluster, Fleet
 from opensearch_ml.resources.rotation_state import canary_name, held_by
@@ -94,6 +94,13 @@ def model(of: Blueprint, model_id: str, on: str | ConnectorDoc, **fields: Any) -
     times = {"created_time": 2, "last_updated_time": 3}
     told = {**body, **uses, **times, "id": model_id, "model_state": "DEPLOYED", "algorithm": "REMOTE", **fields}
     return cast(ModelDoc, told)
+
+
+def adopted_world() -> tuple[Blueprint, ConnectorDoc, ModelDoc]:
+    """A model that was adopted: (its blueprint, the connector of whoever made it, the model)."""
+    chat = blueprint()
+    described = adoption.described("By hand", "chat", RIGHT)
+    return chat, foreign(chat, "theirs"), model(chat, "m", "theirs", description=described)
 
 
 def canary(of: Blueprint, on: str, *, stirred_s: float = 5.0, **fields: Any) -> ModelDoc:

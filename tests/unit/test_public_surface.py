@@ -11,8 +11,8 @@ import pytest
 import yaml
 from airflow.sdk import BaseOperator
 
+from tests.support.airflow_classes import own_arguments
 from tests.support.repository import REPOSITORY
-from tests.support.shell_classes import own_arguments
 
 PACKAGE = REPOSITORY / "plugins" / "opensearch_ml"
 PINNED: dict[str, dict[str, list[str] | None]] = yaml.safe_load(

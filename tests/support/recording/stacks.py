@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 import yaml
 
 from local.airflow_standalone import REPOSITORY, AirflowStandalone, DagRun
@@ -133,10 +132,3 @@ def change_target(stack: Stack, *, variables: dict[str, Any] | None = None, **fi
 def ports_of(stack: Stack) -> dict[int, int]:
     """Return, by the port that a server of a stack has, the port that is written."""
     return {int(url.rpartition(":")[2].strip("/")): WRITTEN_PORTS[name] for name, url in stack.running().items()}
-
-
-def kill_task(airflow: AirflowStandalone, task_instance_id: str) -> None:
-    """Kill the processes that run a task and watch it."""
-    for process in psutil.Process(airflow.pid).children(recursive=True):
-        if task_instance_id in " ".join(process.cmdline()):
-            process.kill()

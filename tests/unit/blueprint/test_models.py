@@ -7,7 +7,7 @@ import pytest
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import InvalidBlueprint
-from tests.support.examples import URL, action, document, only, parsed, paths, refusal, refused
+from tests.support.examples import URL, action, document, parsed, paths, refused
 
 MCP = {"protocol": "mcp_streamable_http", "url": "https://tools.example.com/mcp", "actions": [], "credential": {}}
 
@@ -188,13 +188,3 @@ def test_every_trusted_pair_fits_itself() -> None:
 
 def test_an_empty_list_of_patterns_is_a_question_and_no_answer() -> None:
     assert paths(refused(trusted_endpoints=[])) == ["trusted_endpoints"]
-
-
-def test_a_key_that_is_no_text_is_a_finding() -> None:
-    assert refusal({**document(), 7: 1}).findings
-    assert refused({"actions": [action(headers={7: "x"})]}).findings
-
-
-def test_the_finding_names_the_file() -> None:
-    assert only(refused({"protocol": "smtp"})).fix == "Correct connector.protocol."
-    assert "blueprint probe.yaml has 1 finding" in str(refused({"protocol": "smtp"}))

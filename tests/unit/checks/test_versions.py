@@ -8,7 +8,6 @@ from opensearch_ml.checks import versions
 from tests.support.examples import action, parsed
 
 MCP = {"url": "https://a.com/x", "actions": [], "credential": {}}
-CONFIG = {"read_timeout": 1, "max_retry_times": 3, "skip_ssl_verification": True}
 
 
 def told(version: tuple[int, ...], connector: dict[str, Any] | None = None, **parts: Any) -> list[str]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from opensearch_ml.credentials import fingerprint
@@ -74,3 +76,24 @@ def test_it_holds_no_part_of_the_secret_and_is_short() -> None:
 def test_a_secret_of_broken_unicode_has_a_fingerprint_too() -> None:
     broken = {"key": "a\ud800b"}
     assert fingerprint.matches(fingerprint.fingerprint(broken), broken)
+
+
+def test_equal_references_on_one_cluster_give_equal_fingerprints_and_no_others_do() -> None:
+    credential, references = {"key": "secret"}, {"key": "password of connection a"}
+    one, again = (fingerprint.fingerprint(credential, fingerprint.salt_of("u", references)) for _ in range(2))
+    other_cluster = fingerprint.fingerprint(credential, fingerprint.salt_of("v", references))
+    other_references = fingerprint.fingerprint(credential, fingerprint.salt_of("u", {"key": "variable b"}))
+    assert one == again
+    assert len({one, other_cluster, other_references}) == 3
+    assert fingerprint.FORM.fullmatch(one)
+    assert all(fingerprint.matches(mark, credential) for mark in (one, other_cluster, other_references))
+    assert not fingerprint.matches(one, {"key": "another"})
+
+
+def test_a_fingerprint_is_computed_once_and_what_is_remembered_tells_no_secret() -> None:
+    credential, salt = {"key": "a-secret-of-this-test"}, b"x" * 12
+    known = fingerprint.fingerprint(credential, salt)
+    started = time.process_time()
+    assert all(fingerprint.matches(known, credential) for _ in range(100))
+    assert time.process_time() - started < 1.0
+    assert "a-secret-of-this-test" not in repr(fingerprint._remembered)

@@ -25,9 +25,9 @@ from opensearch_ml import errors
 from opensearch_ml.errors import Final, Finding, OpenSearchMLError, Transient
 from opensearch_ml.operators.base import fail_fast
 from opensearch_ml.triggers import OpenSearchDeployTaskTrigger
+from tests.support.airflow_classes import OPERATORS, own_arguments
 from tests.support.cluster import connections
 from tests.support.doubles import ClusterDouble, TaskInstanceDouble, as_context
-from tests.support.shell_classes import OPERATORS, own_arguments
 
 SECRET = "canary-Hn5-Ya3-Mw7"
 

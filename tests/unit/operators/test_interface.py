@@ -16,8 +16,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 import opensearch_ml
 from opensearch_ml.operators.base import OpenSearchMLBaseOperator
 from opensearch_ml_plugin import OpenSearchMLPlugin
+from tests.support.airflow_classes import LINKS, OPERATORS, TRIGGERS, own_arguments
 from tests.support.doubles import as_context
-from tests.support.shell_classes import LINKS, OPERATORS, TRIGGERS, own_arguments
 
 EVERY_OPERATOR = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
 NOT_TEMPLATED = {"deferrable", "poke_interval", "timeout", "wait_s"}

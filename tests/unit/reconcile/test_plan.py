@@ -25,6 +25,7 @@ from opensearch_ml.resources.inventory import Cluster
 from tests.support.fleets import (
     NOW_MS,
     RIGHT,
+    adopted_world,
     blueprint,
     canary,
     cluster,
@@ -308,6 +309,20 @@ def test_an_adopted_model_is_ours_from_then_on(of: Blueprint) -> None:
 
 def test_of_an_adopted_orphan_the_foreign_connector_stays() -> None:
     assert only(planned([], adopted())).connectors == ()
+
+
+def test_an_adopted_model_that_is_wanted_no_more_loses_its_mark_alone() -> None:
+    _, connector, model = adopted_world()
+    change = only(planned([], cluster([connector], [model])))
+    assert (change.kind, change.models, change.connectors) == (Kind.ORPHAN, ("m",), ())
+    assert [(one.path, one.after) for one in change.differences] == [("model.description", "By hand")]
+
+
+def test_an_adopted_model_on_a_connector_of_ours_is_deleted_like_any_other() -> None:
+    chat, _, model = adopted_world()
+    ours = connector(chat, "ours")
+    change = only(planned([], cluster([ours], [{**model, "connector_id": "ours"}])))
+    assert (change.kind, change.models, change.connectors, change.differences) == (Kind.ORPHAN, ("m",), ("ours",), ())
 
 
 def test_an_adopted_models_description_is_changed_without_its_mark() -> None:

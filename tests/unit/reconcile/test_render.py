@@ -12,10 +12,9 @@ from opensearch_ml.client.documents import ConnectorDoc
 from opensearch_ml.errors import Finding
 from opensearch_ml.reconcile import render
 from opensearch_ml.reconcile.desired import Desired
-from opensearch_ml.resources import masking
 from opensearch_ml.resources.changes import Change, Difference, Kind, Plan
 from tests.support.examples import CANARY
-from tests.support.fleets import RIGHT, blueprint, cluster, connector, foreign, model, planned, stands
+from tests.support.fleets import blueprint, cluster, connector, foreign, model, planned, stands
 
 
 def of(changes: list[Change], wanted: int = 200, **more: Any) -> Plan:
@@ -217,36 +216,3 @@ def test_no_secret_that_others_wrote_into_a_connector_is_shown(actions: int) -> 
         ):
             assert KEY not in told
             assert CANARY not in told
-
-
-@pytest.mark.parametrize(
-    ("path", "told", "seen"),
-    [
-        ("actions.0.headers.Authorization", "Bearer ${credential.key}", "Bearer ${credential.key}"),
-        ("actions.0.headers.Authorization", "Bearer ${parameters.t}", "Bearer ${parameters.t}"),
-        ("actions.0.headers.Authorization", KEY, "***"),
-        ("actions.0.headers.Content-Type", "application/json", "application/json"),
-        ("parameters.max_tokens", "3", "3"),
-        ("parameters.api_key", KEY, "***"),
-        ("url", "https://x/y?model=a&api_key=b", "https://x/y?model=a&api_key=***"),
-        ("client_config.read_timeout", 30, "30"),
-        ("inline", True, "true"),
-        ("description", None, None),
-    ],
-)
-def test_a_value_is_shown_unless_it_is_a_secret(path: str, told: object, seen: str | None) -> None:
-    assert masking.value(path, told) == seen
-
-
-@pytest.mark.parametrize(
-    ("mark", "seen"),
-    [
-        (RIGHT, "fp:KKKKKK…"),
-        ("iam_user_key:AKIAABCDEFGHIJKLMNOP", "iam_user_key:…MNOP"),
-        (None, "not known"),
-        ("", "not known"),
-        ("claimed", "mark:…imed"),
-    ],
-)
-def test_a_credential_is_shown_by_a_part_of_its_mark(mark: str | None, seen: str) -> None:
-    assert masking.mark(mark) == seen

@@ -1,4 +1,4 @@
-"""Every class of the shell, found by walking the package, so that a new one is tested the day it is added."""
+"""Every operator, trigger and link of the package, found by walking it: a new one is tested the day it is added."""
 
 from __future__ import annotations
 

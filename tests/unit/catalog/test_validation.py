@@ -10,7 +10,7 @@ from opensearch_ml.blueprint import loader
 from opensearch_ml.catalog.validation import examine_blueprint, parse_blueprint
 from opensearch_ml.errors import InvalidBlueprint
 from tests.support.bad_blueprints import CASES, GOOD, SECRETS, changed
-from tests.support.examples import CANARY, action, paths, refusal, refused
+from tests.support.examples import CANARY, action, document, only, paths, refusal, refused
 
 SIX = """connector:
   name: Mine
@@ -122,3 +122,13 @@ def test_a_missing_field_leads_to_no_other_finding(kind: str) -> None:
         written = copy.deepcopy(GOOD[kind])
         del written["connector"][field]
         assert [one.path for one in refusal(written).findings] == [f"connector.{field}"]
+
+
+def test_a_key_that_is_no_text_is_a_finding() -> None:
+    assert refusal({**document(), 7: 1}).findings
+    assert refused({"actions": [action(headers={7: "x"})]}).findings
+
+
+def test_the_finding_names_the_file() -> None:
+    assert only(refused({"protocol": "smtp"})).fix == "Correct connector.protocol."
+    assert "blueprint probe.yaml has 1 finding" in str(refused({"protocol": "smtp"}))
