@@ -22,7 +22,7 @@ def beat(number: int) -> RotationState:
 def lives(monkeypatch: pytest.MonkeyPatch, *seen: RotationState) -> bool:
     """Whether a run is taken for alive that was first seen at its first beat, and then as told."""
     looks = chain(seen, repeat(seen[-1]))
-    monkeypatch.setattr(lease, "look", lambda *_: next(looks))
+    monkeypatch.setattr(lease, "read_rotation_state", lambda *_: next(looks))
     return lease.is_alive(as_hook(Hook()), blueprint(), beat(1), lease_s=0.1)
 
 

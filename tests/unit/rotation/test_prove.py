@@ -113,7 +113,7 @@ def test_an_id_that_the_server_does_not_take_back_is_the_last_one() -> None:
 
 def test_a_candidate_is_claimed_without_a_credential(monkeypatch: pytest.MonkeyPatch) -> None:
     hook = Hook(ids=["ab"])
-    monkeypatch.setattr(candidate, "look", lambda *_: RotationState(None, None, (Connector("ab"),)))
+    monkeypatch.setattr(candidate, "read_rotation_state", lambda *_: RotationState(None, None, (Connector("ab"),)))
     assert candidate.claim(as_hook(hook), blueprint(), "run-1") == "ab"
     body = hook.sent[0]
     assert body["credential"] == {"key": "claimed"}
