@@ -146,23 +146,23 @@ class RoleInIam:
 
     def put_trust(self, document: Document) -> None:
         """Write the whole trust policy: IAM knows no addition to it, and no version of it."""
-        self._write("update_assume_role_policy", PolicyDocument=json.dumps(document))
+        self._change("update_assume_role_policy", PolicyDocument=json.dumps(document))
 
     def put_policy(self) -> None:
         """Write our inline policy for this blueprint."""
         document = json.dumps(self.role.permissions)
-        self._write("put_role_policy", PolicyName=self.role.policy_name, PolicyDocument=document)
+        self._change("put_role_policy", PolicyName=self.role.policy_name, PolicyDocument=document)
 
     def delete_policy(self) -> None:
         """Delete our inline policy for this blueprint."""
-        self._write("delete_role_policy", PolicyName=self.role.policy_name)
+        self._change("delete_role_policy", PolicyName=self.role.policy_name)
 
     def delete(self) -> None:
         """Delete the role.
 
         :raises InUse: a policy or an instance profile is still there.
         """
-        self._write("delete_role")
+        self._change("delete_role")
 
     # ---- waiting
 
@@ -179,6 +179,18 @@ class RoleInIam:
     def left_s(self) -> float:
         """Return how many seconds of waiting are left."""
         return max(0.0, self._until - time.monotonic())
+
+    def _change(self, operation: str, **arguments: Any) -> None:
+        """Write to a role that was there a moment ago.
+
+        :raises Conflict: another run has deleted it since.
+        """
+        try:
+            self._write(operation, **arguments)
+        except NotFound as gone:
+            raise Conflict(
+                f"role {self.role.name} changed while it was written", evidence=gone.evidence, fix="run again"
+            ) from None
 
     def _write(self, operation: str, **arguments: Any) -> None:
         with self._telling():

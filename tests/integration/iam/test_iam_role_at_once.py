@@ -89,6 +89,23 @@ def test_a_writer_who_never_lets_go_ends_as_a_conflict(
         ensure_iam_role(connect(), role())
 
 
+def test_a_role_that_another_run_deletes_before_our_write_is_created_again(
+    account: AwsAccount, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.create_role(NAME, [trust(OTHER_DOMAIN, Sid="First")])
+    put, deletions = RoleInIam.put_trust, iter([NAME])
+
+    def put_too_late(iam: RoleInIam, wanted: Any) -> None:
+        for name in deletions:
+            account.client("iam").delete_role(RoleName=name)
+        put(iam, wanted)
+
+    monkeypatch.setattr(RoleInIam, "put_trust", put_too_late)
+    assert ensure_iam_role(connect(), role()).action == "created"
+    assume(account)
+    assert policies_of(account) == {POLICY: [INVOKE]}
+
+
 @pytest.mark.parametrize("attempt", range(3))
 def test_a_teardown_and_another_domains_run_at_once_leave_the_other_domain_working(
     account: AwsAccount, connect: Connect, attempt: int
