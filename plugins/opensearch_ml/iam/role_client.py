@@ -94,13 +94,8 @@ class RoleInIam:
 
         :raises Conflict: one went while they were read.
         """
-        try:
-            with self._telling():
-                return queries.policies_of_role(self._access, self.role.name)
-        except NotFound as gone:
-            raise Conflict(
-                f"role {self.role.name} changed while its policies were read", evidence=gone.evidence, fix="run again"
-            ) from None
+        with self._conflict_if_gone("its policies were read"), self._telling():
+            return queries.policies_of_role(self._access, self.role.name)
 
     def boundary(self, arn: str) -> Document:
         """Return the document of a permissions boundary."""
@@ -185,16 +180,21 @@ class RoleInIam:
 
         :raises Conflict: another run has deleted it since.
         """
-        try:
+        with self._conflict_if_gone("it was written"):
             self._write(operation, **arguments)
-        except NotFound as gone:
-            raise Conflict(
-                f"role {self.role.name} changed while it was written", evidence=gone.evidence, fix="run again"
-            ) from None
 
     def _write(self, operation: str, **arguments: Any) -> None:
         with self._telling():
             self._access.call("iam", operation, RoleName=self.role.name, **arguments)
+
+    @contextmanager
+    def _conflict_if_gone(self, meanwhile: str) -> Iterator[None]:
+        try:
+            yield
+        except NotFound as gone:
+            raise Conflict(
+                f"role {self.role.name} changed while {meanwhile}", evidence=gone.evidence, fix="run again"
+            ) from None
 
     @contextmanager
     def _telling(self, resource: str | None = None) -> Iterator[None]:
