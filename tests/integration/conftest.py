@@ -16,11 +16,11 @@ from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.support.cluster import Cluster, connections
 from tests.support.domains import Domain, running_domain
 from tests.support.iam_roles import Connect, connection
+from tests.support.parsing import parse_blueprint
 from tests.support.repository import REPOSITORY
 
 

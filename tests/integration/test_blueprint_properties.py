@@ -17,7 +17,6 @@ from opensearch_ml import cli
 from opensearch_ml.blueprint import loader as files
 from opensearch_ml.blueprint import placeholders, trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.cli.places import FINDINGS, OK
 from opensearch_ml.errors import InvalidBlueprint
 from opensearch_ml.hook import OpenSearchMLHook
@@ -28,6 +27,7 @@ from tests.support import seeds
 from tests.support.cluster import connections
 from tests.support.documented import BODY, CREATE, DUMPED, SCRIPT, canonical_body, only, parsed
 from tests.support.generated_documents import AWS_HOST, HOSTS, Document, documents
+from tests.support.parsing import parse_blueprint
 
 pytestmark = pytest.mark.slow
 

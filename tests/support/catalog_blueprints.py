@@ -6,7 +6,7 @@ from local.aws_key import AwsKey
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
+from tests.support.parsing import parse_blueprint
 from tests.support.repository import BLUEPRINTS, REPOSITORY
 
 DOMAIN_ARN = DomainArn.parse("arn:aws:es:eu-central-1:111122223333:domain/search")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog.validation import parse_blueprint
+from tests.support.parsing import parse_blueprint
 
 ROLE_NAME, USER = "models", "models"
 ROLE = f"arn:aws:iam::123456789012:role/{ROLE_NAME}"

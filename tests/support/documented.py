@@ -9,9 +9,9 @@ from typing import Any
 from opensearch_ml.blueprint import loader
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog import stand_ins
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.importing.from_docs import Imported, import_text
 from opensearch_ml.resources import canonical
+from tests.support.parsing import parse_blueprint
 
 PATH = "/_plugins/_ml/connectors/_create"
 CREATE = f"POST {PATH}"

@@ -10,8 +10,8 @@ import pytest
 from airflow.sdk import Connection
 
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import Finding, InvalidBlueprint
+from tests.support.parsing import parse_blueprint
 
 URL = "https://api.openai.com/v1/embeddings"
 CANARY = "sk-proj-C4n4ryThatMustNeverShowUpAnywhere0123456789"

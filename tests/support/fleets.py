@@ -8,7 +8,6 @@ from typing import Any, cast
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.reconcile.desired import Desired
@@ -17,6 +16,7 @@ from opensearch_ml.resources import adoption, bodies, canonical
 from opensearch_ml.resources.changes import Change, Kind, Plan
 from opensearch_ml.resources.inventory import Cluster, Fleet
 from opensearch_ml.resources.rotation_state import canary_name, held_by
+from tests.support.parsing import parse_blueprint
 
 VERSION = (3, 6, 0)
 NOW_MS = 1_800_000_000_000

@@ -9,8 +9,8 @@ from typing import Any
 from local.aws_account.process import AwsAccount
 from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.base.arns import DomainArn
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.iam.role import IamRole, role_for
+from tests.support.parsing import parse_blueprint
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 DOMAIN = f"arn:aws:es:{REGION}:{ACCOUNT}:domain/search"

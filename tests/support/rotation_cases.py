@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import InUse
 from opensearch_ml.resources import canonical
+from tests.support.parsing import parse_blueprint
 
 VERSION = (3, 6, 0)
 OLD = {"one": "a", "two": "b"}  # what each node of `Hook` serves, until it is told otherwise

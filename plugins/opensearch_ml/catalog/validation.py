@@ -9,25 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from opensearch_ml.blueprint.findings import findings_of, located
+from opensearch_ml.blueprint.findings import findings_of
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.checks import all_checks, secrets
-from opensearch_ml.errors import Finding, InvalidBlueprint
-
-
-def parse_blueprint(name: str, document: Any, *, source: str, lines: Mapping[str, int] | None = None) -> Blueprint:
-    """Check a parsed document and return the blueprint.
-
-    :param name: the blueprint's name, which is the stem of its file.
-    :param document: the document, its ``${variables.x}`` filled.
-    :param source: where it comes from, for the message.
-    :param lines: the lines of its fields (`loader.Document.lines`), for the findings.
-    :raises InvalidBlueprint: with all findings at once.
-    """
-    blueprint, findings = examine_blueprint(name, document)
-    if findings or blueprint is None:
-        raise InvalidBlueprint(source, located(findings, lines or {}))
-    return blueprint
+from opensearch_ml.errors import Finding
 
 
 def examine_blueprint(

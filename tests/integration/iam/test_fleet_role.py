@@ -10,11 +10,11 @@ import pytest
 from local.aws_account.process import AwsAccount
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.reconcile import actions, planning
 from opensearch_ml.reconcile.apply_context import ApplyContext
 from tests.support.iam_roles import DOMAIN, INVOKE, NAME, OTHER_DOMAIN, POLICY, Connect, assume, document, trust
+from tests.support.parsing import parse_blueprint
 
 
 def delete(account: AwsAccount) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from local.aws_account.process import AwsAccount
 from opensearch_ml.aws.access import AwsAccess
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials.fingerprint import fingerprint
 from opensearch_ml.errors import NotFound, OpenSearchMLError, PermissionDenied
 from opensearch_ml.hook import OpenSearchMLHook
@@ -19,6 +18,7 @@ from opensearch_ml.rotation.sources.connection import ConnectionSource
 from opensearch_ml.rotation.sources.role_arn import RoleArnSource
 from tests.support.cluster import connections
 from tests.support.iam_roles import DOMAIN, NAME, OTHER_DOMAIN, ROLE, document, role, trust
+from tests.support.parsing import parse_blueprint
 
 OF_A_DOMAIN = {"conn_type": "opensearch", "extra": {"domain_arn": DOMAIN, "aws_conn_id": "aws_default"}}
 

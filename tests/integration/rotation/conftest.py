@@ -10,9 +10,9 @@ import pytest
 from local.model_endpoints.process import ModelEndpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.hook import OpenSearchMLHook
 from tests.support.cluster import Cluster
+from tests.support.parsing import parse_blueprint
 from tests.support.provisioning import provision
 from tests.support.repository import REPOSITORY
 from tests.support.rotation_world import NEW, OLD, THIRD, Keys

@@ -17,7 +17,6 @@ from opensearch_ml.aws.access import AwsAccess
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import InUse, PermissionDenied, RequestRefused, RotationFailed, UntrustedEndpoint
 from opensearch_ml.hook import OpenSearchMLHook
@@ -38,6 +37,7 @@ from opensearch_ml.steps.preflight import preflight
 from opensearch_ml.steps.preflight_report import Report
 from tests.support.cluster import Cluster
 from tests.support.credential_sources import ROLE, ROLE_NAME, SECRET, USER, killed_at
+from tests.support.parsing import parse_blueprint
 from tests.support.provisioning import prepare, until_deployed
 from tests.support.provisioning import provision as provision_with
 from tests.support.repository import REPOSITORY

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint import trusted_endpoints
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import InvalidBlueprint
 from tests.support.examples import URL, action, document, parsed, paths, refused
+from tests.support.parsing import parse_blueprint
 
 MCP = {"protocol": "mcp_streamable_http", "url": "https://tools.example.com/mcp", "actions": [], "credential": {}}
 

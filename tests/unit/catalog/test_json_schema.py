@@ -13,10 +13,10 @@ from jsonschema import Draft202012Validator
 
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog import json_schema
-from opensearch_ml.catalog.validation import parse_blueprint
 from tests.support import seeds
 from tests.support.bad_blueprints import CASES, GOOD, changed
 from tests.support.examples import CANARY, action, document
+from tests.support.parsing import parse_blueprint
 from tests.support.repository import REPOSITORY
 
 FILE = REPOSITORY / "include" / "schema" / "blueprint.schema.json"

@@ -7,10 +7,11 @@ import copy
 import pytest
 
 from opensearch_ml.blueprint import loader
-from opensearch_ml.catalog.validation import examine_blueprint, parse_blueprint
+from opensearch_ml.catalog.validation import examine_blueprint
 from opensearch_ml.errors import InvalidBlueprint
 from tests.support.bad_blueprints import CASES, GOOD, SECRETS, changed
 from tests.support.examples import CANARY, action, document, only, paths, refusal, refused
+from tests.support.parsing import parse_blueprint
 
 SIX = """connector:
   name: Mine

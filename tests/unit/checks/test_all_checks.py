@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.checks.texts import MAX_VALUE_BYTES
 from tests.support import seeds
 from tests.support.examples import CANARY, URL, action, only, parsed, paths, refusal, refused
+from tests.support.parsing import parse_blueprint
 
 HEADERS = "connector.actions.0.headers"
 

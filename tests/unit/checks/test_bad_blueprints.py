@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from opensearch_ml.blueprint import loader
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.errors import Finding, InvalidBlueprint
 from tests.support.bad_blueprints import CASES, GOOD, SECRETS, changed, stood_in
+from tests.support.parsing import parse_blueprint
 
 
 def found(case: dict[str, Any]) -> tuple[list[Finding], str]:

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.errors import InvalidBlueprint
 from tests.support.examples import action, document
+from tests.support.parsing import parse_blueprint
 
 PARTS = [
     *("${parameters.", "${parameters.a", "${parameters.a:-", "${parameters.a:-${", "${ ", "${a.", "${credential.k}"),

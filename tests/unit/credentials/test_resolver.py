@@ -14,12 +14,12 @@ from airflow.sdk.exceptions import AirflowSecretsBackendAccessDenied
 from opensearch_ml.base.arns import DomainArn
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials import resolver
 from opensearch_ml.errors import UnresolvedCredential
 from opensearch_ml.hook import OpenSearchMLHook
 from opensearch_ml.rotation.sources.connection import ConnectionSource
 from tests.support.cluster import connections
+from tests.support.parsing import parse_blueprint
 from tests.support.repository import REPOSITORY
 
 CONNECTION = {

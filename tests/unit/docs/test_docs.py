@@ -16,12 +16,12 @@ from opensearch_ml.blueprint.models import IamRoleSection
 from opensearch_ml.blueprint.placeholders import expand, fill_variables
 from opensearch_ml.blueprint.target import Target
 from opensearch_ml.catalog.catalog import Catalog
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.checks import versions
 from opensearch_ml.client.connection import signing
 from opensearch_ml.iam import policies
 from opensearch_ml.iam.role import IamRole, role_for
 from tests.support.markdown import blocks, links, rows
+from tests.support.parsing import parse_blueprint
 from tests.support.repository import REPOSITORY
 
 FOLDER = REPOSITORY / "docs"

@@ -14,10 +14,10 @@ from airflow.sdk import Connection
 from local.domain_stack import AIRFLOW_MAY
 from opensearch_ml.aws.policy_evaluation import as_list
 from opensearch_ml.blueprint.placeholders import fill_variables
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.client.connection import address, domain_arn, signing
 from opensearch_ml.iam import cli_commands, policies
 from tests.support.markdown import airflow_policy, blocks, links, rows
+from tests.support.parsing import parse_blueprint
 from tests.support.repository import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()

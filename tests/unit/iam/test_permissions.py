@@ -6,11 +6,11 @@ import pytest
 
 from opensearch_ml.aws.policy_evaluation import decide
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.iam import permissions, policies
 from opensearch_ml.iam.permissions import Permission
 from tests.support import seeds
 from tests.support.examples import action, parsed
+from tests.support.parsing import parse_blueprint
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"

@@ -7,11 +7,11 @@ from typing import cast
 import pytest
 
 from opensearch_ml.blueprint.models import Blueprint
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.credentials.source import CredentialSource
 from opensearch_ml.errors import OpenSearchMLError, UnresolvedCredential
 from opensearch_ml.reconcile.credential_cache import Resolving, Serving
 from tests.support.fleets import RIGHT, blueprint, document
+from tests.support.parsing import parse_blueprint
 
 
 class Source:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from opensearch_ml.blueprint import trusted_endpoints
 from opensearch_ml.blueprint.models import Blueprint
 from opensearch_ml.blueprint.target import MLSettings, RoleMapping, Target
-from opensearch_ml.catalog.validation import parse_blueprint
 from opensearch_ml.client.documents import ConnectorDoc, ModelDoc
 from opensearch_ml.errors import Finding, PermissionDenied, UnresolvedCredential
 from opensearch_ml.reconcile.desired import Desired
@@ -41,6 +40,7 @@ from tests.support.fleets import (
     planned,
     stands,
 )
+from tests.support.parsing import parse_blueprint
 
 CHAT = blueprint()
 INSIDE = blueprint("inside", inline=True)
